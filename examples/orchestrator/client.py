@@ -1,0 +1,213 @@
+"""The orchestrator's side of the GraphQL API: one WebSocket, the mutations sent over it, and what may go wrong.
+
+A WebSocket and not single requests, because its end tells at once that the server is gone or has revoked the token.
+Nothing here tries again by itself: a mutation whose answer was lost may have been carried out, and only the caller
+knows whether it may be repeated.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from gql import Client, GraphQLRequest, gql
+from gql.client import AsyncClientSession
+from gql.transport.exceptions import TransportError, TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+ANSWER_SECONDS = 10.0
+"""Longest wait for an answer; a server that takes longer counts as unreachable."""
+
+_TOKEN_CLOSE_CODES = {4401, 4403}
+_TOKEN_HTTP_STATUS = {401, 403}
+
+_ERROR = "... on Error { code message path retryable hint }"
+_CONNECT = f"""
+mutation Connect($input: OrchestratorConnectInput!) {{
+  answer: orchestratorConnect(input: $input) {{
+    __typename
+    ... on OrchestratorConnectSuccess {{ connectionId clusterName heartbeatIntervalSeconds replayed }}
+    {_ERROR}
+  }}
+}}"""
+_HEARTBEAT = f"""
+mutation Heartbeat($input: OrchestratorHeartbeatInput!) {{
+  answer: orchestratorHeartbeat(input: $input) {{
+    __typename
+    ... on OrchestratorHeartbeatSuccess {{ acceptedAgents heartbeatIntervalSeconds }}
+    {_ERROR}
+  }}
+}}"""
+_REPORT_INVENTORY = f"""
+mutation ReportInventory($input: OrchestratorReportInventoryInput!) {{
+  answer: orchestratorReportInventory(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_REPORT_ALERTS = f"""
+mutation ReportAlerts($input: OrchestratorReportAlertsInput!) {{
+  answer: orchestratorReportAlerts(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_DISCONNECT = f"""
+mutation Disconnect($input: OrchestratorDisconnectInput!) {{
+  answer: orchestratorDisconnect(input: $input) {{ __typename {_ERROR} }}
+}}"""
+DOCUMENTS = (_CONNECT, _HEARTBEAT, _REPORT_INVENTORY, _REPORT_ALERTS, _DISCONNECT)
+"""Every operation that this client sends."""
+
+
+class LinkDown(Exception):
+    """The server can't be reached, went away or didn't answer in time: worth another try."""
+
+
+class TokenRefused(Exception):
+    """The server doesn't accept the token (any more): no use in trying again."""
+
+
+class Refused(Exception):
+    """The server understood and said no. ``code`` is the API's ErrorCode, ``hint`` says what would be right."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None, retryable: bool = False) -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.code = code
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the server answered to ``orchestratorConnect``."""
+
+    id: str
+    cluster_name: str
+    heartbeat_interval_seconds: float
+    replayed: bool
+
+
+class Link:
+    """One open WebSocket to the server; made by ``open_link``.
+
+    Every call raises LinkDown, TokenRefused or Refused, and nothing else.
+    """
+
+    def __init__(self, transport: WebsocketsTransport, session: AsyncClientSession) -> None:
+        self._transport = transport
+        self._session = session
+
+    async def connect(self, values: dict[str, Any]) -> Connection:
+        """Enter the fleet. ``values`` is an OrchestratorConnectInput with an idempotency key."""
+        answer = await self._mutate(_CONNECT, values)
+        return Connection(
+            answer["connectionId"],
+            answer["clusterName"],
+            answer["heartbeatIntervalSeconds"],
+            answer["replayed"],
+        )
+
+    async def heartbeat(self, values: dict[str, Any]) -> float:
+        """Send an OrchestratorHeartbeatInput; answers the interval in seconds that the server wants from now on."""
+        answer = await self._mutate(_HEARTBEAT, values)
+        return float(answer["heartbeatIntervalSeconds"])
+
+    async def report_inventory(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportInventoryInput."""
+        await self._mutate(_REPORT_INVENTORY, values)
+
+    async def report_alerts(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportAlertsInput."""
+        await self._mutate(_REPORT_ALERTS, values)
+
+    async def disconnect(self, values: dict[str, Any]) -> None:
+        """Leave the fleet with an OrchestratorDisconnectInput."""
+        await self._mutate(_DISCONNECT, values)
+
+    async def wait_down(self) -> None:
+        """Return when the connection is gone; ``check`` then says why."""
+        await self._transport.wait_closed()
+
+    def check(self) -> None:
+        """Raise LinkDown or TokenRefused when the connection is gone."""
+        if self._transport.close_exception is not None:
+            raise _translate(self._transport.close_exception)
+
+    async def _mutate(self, document: str, values: dict[str, Any]) -> dict[str, Any]:
+        request = GraphQLRequest(gql(document), variable_values={"input": values})
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                data = await self._session.execute(request)
+        except (TransportError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+        answer: dict[str, Any] = data["answer"]
+        if "code" in answer:
+            raise _refusal(answer["code"], answer["message"], answer["hint"], answer["retryable"])
+        return answer
+
+
+@asynccontextmanager
+async def open_link(url: str, token: str) -> AsyncIterator[Link]:
+    """Open a WebSocket to the server at ``url``; it is closed at the end of the block.
+
+    A transport is used once: gql's own reconnecting session repeats mutations and can hang for ever.
+    Raises LinkDown or TokenRefused.
+    """
+    transport = WebsocketsTransport(
+        websocket_url(url),
+        headers={"Authorization": f"Bearer {token}"},
+        init_payload={"authorization": f"Bearer {token}"},
+        # gql offers the legacy protocol first, which knows no mutations.
+        subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+        close_timeout=1,
+    )
+    client = Client(transport=transport, execute_timeout=None)
+    try:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                session = await client.connect_async(reconnecting=False)  # type: ignore[no-untyped-call]  # gql has no types here
+        except (TransportError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+        yield Link(transport, session)
+    finally:
+        # The server may be gone; what is left of the socket is then the operating system's business.
+        with suppress(TransportError, OSError, TimeoutError):
+            async with asyncio.timeout(2.0):
+                await client.close_async()  # type: ignore[no-untyped-call]  # nor here
+
+
+def websocket_url(url: str) -> str:
+    """The GraphQL WebSocket address of a server given as ``http://host:port``. Raises ValueError."""
+    parts = urlsplit(url)
+    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"{url!r} is no server address; it should look like http://127.0.0.1:8080")
+    path = parts.path.rstrip("/")
+    if not path.endswith("/graphql"):
+        path += "/graphql"
+    return urlunsplit((schemes[parts.scheme], parts.netloc, path, parts.query, ""))
+
+
+def _translate(error: Exception) -> Exception:
+    """The exception of ours that a failure in gql or below it amounts to."""
+    if isinstance(error, TransportQueryError):
+        first: dict[str, Any] = (error.errors or [{}])[0]
+        code = (first.get("extensions") or {}).get("code", "INTERNAL")
+        return _refusal(code, str(first.get("message", error)), None, retryable=False)
+    cause: BaseException | None = error
+    while cause is not None:
+        if (
+            isinstance(cause, ConnectionClosed)
+            and cause.rcvd is not None
+            and cause.rcvd.code in _TOKEN_CLOSE_CODES
+        ):
+            return TokenRefused(cause.rcvd.reason or f"closed with code {cause.rcvd.code}")
+        if isinstance(cause, InvalidStatus) and cause.response.status_code in _TOKEN_HTTP_STATUS:
+            return TokenRefused(f"HTTP status {cause.response.status_code}")
+        if isinstance(cause, ConnectionClosed | InvalidHandshake | InvalidURI | OSError) and str(cause):
+            return LinkDown(str(cause))
+        cause = cause.__cause__
+    return LinkDown("no answer in time" if isinstance(error, TimeoutError) else str(error) or repr(error))
+
+
+def _refusal(code: str, message: str, hint: str | None, retryable: bool) -> Exception:
+    if code == "UNAUTHENTICATED":
+        return TokenRefused(message)
+    return Refused(code, message, hint, retryable)

@@ -1,0 +1,255 @@
+"""The orchestrator itself: keeps its place in the fleet while the server, the network and its agents come and go."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from orchestrator.backoff import Backoff
+from orchestrator.client import Connection, Link, LinkDown, Refused, open_link
+from orchestrator.machine import describe_host, host_figures, runtime_versions
+from orchestrator.reports import Input, agent_inputs, exit_alerts, heartbeat, introduction
+from orchestrator.scaler import BareMetalScaler
+from orchestrator.state import StateDirectory
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS = 5.0
+"""How long the first connect waits for the agents to introduce themselves; latecomers are reported afterwards."""
+
+GOODBYE_SECONDS = 3.0
+"""How long the end may be held up by a server that doesn't answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where the server is and how to appear there. ``interval_seconds`` overrules the server's heartbeat interval."""
+
+    url: str
+    token: str
+    cluster_name: str | None = None
+    instance_id: str | None = None
+    interval_seconds: float | None = None
+
+
+class Orchestrator:
+    """Connects, sends heartbeats, reports what changes about its agents, says goodbye.
+
+    ``stop()`` ends ``run`` in good order. The connection id outlives a broken WebSocket and a restart of the server;
+    only when the server doesn't know it any more is a new one asked for.
+    """
+
+    def __init__(self, config: Config, scaler: BareMetalScaler, state: StateDirectory) -> None:
+        self.config = config
+        self.scaler = scaler
+        self.state = state
+        self.connection: Connection | None = None
+        self.interval_seconds = config.interval_seconds or 30.0
+        self._stopping = asyncio.Event()
+        self._stop_reason = "stopped"
+        self._attempt: Input | None = None
+        self._announced: dict[str, Input] = {}
+        self._reported_dead: dict[str, str] = {}
+        self._next_beat_at = 0.0
+        self._last_beat_at = 0.0
+        self._backoff = Backoff(first_seconds=0.25, most_seconds=15.0)
+        self._down_since: float | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ask ``run`` to come to its end; ``reason`` is what the server is told."""
+        self._stop_reason = reason
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until ``stop()``. Raises TokenRefused, or Refused when the server won't have us as we are."""
+        scaling = asyncio.create_task(self.scaler.run(), name="scaler")
+        # An orchestrator without its scaler would report a fleet that nobody looks after.
+        scaling.add_done_callback(lambda _: self.stop("its scaler failed"))
+        try:
+            await self._wait_for_hellos()
+            while not self._stopping.is_set():
+                await self._serve_once()
+        finally:
+            scaling.cancel()
+            await asyncio.wait({scaling})
+            await asyncio.gather(self._say_goodbye_late(), self.scaler.close())
+        with suppress(asyncio.CancelledError):
+            await scaling
+
+    async def _serve_once(self) -> None:
+        try:
+            async with open_link(self.config.url, self.config.token) as link:
+                await self._work(link)
+                await self._say_goodbye(link)
+        except LinkDown as down:
+            self._note_down(down)
+            await self._sleep(self._backoff.next_seconds())
+        except Refused as refused:
+            if not refused.retryable:
+                raise
+            log.warning("the server says: %s; trying again", refused)
+            await self._sleep(self._backoff.next_seconds())
+
+    async def _work(self, link: Link) -> None:
+        """Report and beat until we are stopped. Raises LinkDown when the link breaks."""
+        while not self._stopping.is_set():
+            connection = self.connection or await self._connect(link)
+            try:
+                await self._report(link, connection)
+            except Refused as refused:
+                if refused.code == "UNKNOWN_CONNECTION":
+                    log.info("the server doesn't know our connection any more; connecting again")
+                    self.connection = None
+                    continue
+                if refused.code == "FORBIDDEN":
+                    raise
+                # One report that the server won't have is no reason to leave; the next may be fine.
+                log.error("the server refused a report: %s", refused)
+                await self._sleep(self.interval_seconds)
+            await self._wait_for_something(link)
+
+    async def _report(self, link: Link, connection: Connection) -> None:
+        await self._report_agents(link, connection)
+        await self._report_exits(link, connection)
+        if time.monotonic() >= self._next_beat_at:
+            await self._beat(link, connection)
+
+    async def _connect(self, link: Link) -> Connection:
+        # A lost answer is asked for again with the same key and the same words, so that it can't connect us twice.
+        if self._attempt is None:
+            self._attempt = self._introduction()
+        attempt = self._attempt
+        try:
+            connection = await link.connect(attempt)
+        except Refused:
+            self._attempt = None
+            raise
+        self._attempt = None
+        self.connection = connection
+        self._announced = {agent["agentId"]: agent for agent in attempt["agents"]}
+        self._reported_dead = {}
+        self._next_beat_at = 0.0
+        self._note_up()
+        self._remember_cluster(connection.cluster_name)
+        await self._adopt_interval(connection.heartbeat_interval_seconds)
+        log.info(
+            "connected to cluster %s as %s, a heartbeat every %g s",
+            connection.cluster_name, attempt["instanceId"], self.interval_seconds,
+        )  # fmt: skip
+        return connection
+
+    async def _beat(self, link: Link, connection: Connection) -> None:
+        started = time.monotonic()
+        # Only who has beaten since the last heartbeat, and after a long outage only who has lately.
+        beats = self.scaler.beats_since(max(self._last_beat_at, started - self.interval_seconds))
+        known = {agent_id: beat for agent_id, beat in beats.items() if agent_id in self._announced}
+        figures = heartbeat(connection.id, datetime.now(UTC), host_figures(), known)
+        await self._adopt_interval(await link.heartbeat(figures))
+        self._last_beat_at = started
+        self._next_beat_at = started + self.interval_seconds
+        self._note_up()
+
+    async def _report_agents(self, link: Link, connection: Connection) -> None:
+        """Tell the server of agents that are new or describe themselves differently than before."""
+        present = agent_inputs(self.scaler)
+        changed = {
+            agent_id: agent for agent_id, agent in present.items() if self._announced.get(agent_id) != agent
+        }
+        if changed:
+            inventory = {"connectionId": connection.id, "full": False, "agents": list(changed.values())}
+            await link.report_inventory(inventory)
+            self._announced.update(changed)
+
+    async def _report_exits(self, link: Link, connection: Connection) -> None:
+        """An alert for each agent whose process has ended, resolved when it is replaced."""
+        dead = self.scaler.dead()
+        if alerts := exit_alerts(dead, self._reported_dead):
+            await link.report_alerts({"connectionId": connection.id, "alerts": alerts})
+        self._reported_dead = dead
+
+    async def _say_goodbye(self, link: Link) -> None:
+        if self.connection is None:
+            return
+        with suppress(Refused, TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await link.disconnect({"connectionId": self.connection.id, "reason": self._stop_reason})
+                log.info("said goodbye to cluster %s", self.connection.cluster_name)
+        self.connection = None
+
+    async def _say_goodbye_late(self) -> None:
+        """The goodbye of one that was stopped while the connection was down: one quick try."""
+        if self.connection is None or not self._stopping.is_set():
+            return
+        with suppress(Exception):
+            async with (
+                asyncio.timeout(GOODBYE_SECONDS),
+                open_link(self.config.url, self.config.token) as link,
+            ):
+                await self._say_goodbye(link)
+
+    def _introduction(self) -> Input:
+        # The state is read anew each time: `kici-gql cluster-name set` may have written to it.
+        state = self.state.load()
+        names = {
+            "clusterName": state.cluster_name or self.config.cluster_name,
+            "instanceId": self.config.instance_id or state.instance_id,
+        }
+        return introduction(describe_host(), self.scaler, runtime_versions(), names, str(uuid.uuid4()))
+
+    def _remember_cluster(self, name: str) -> None:
+        state = self.state.load()
+        if state.cluster_name != name:
+            self.state.save(replace(state, cluster_name=name))
+
+    async def _adopt_interval(self, seconds: float) -> None:
+        self.interval_seconds = self.config.interval_seconds or seconds
+        # Twice as often as we do, so that no heartbeat of ours falls between two of theirs.
+        await self.scaler.set_pace(self.interval_seconds / 2)
+
+    async def _wait_for_hellos(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HELLO_SECONDS):
+                while (
+                    len(self.scaler.introduced()) < len(self.scaler.agent_ids) and not self._stopping.is_set()
+                ):
+                    self.scaler.news.clear()
+                    await first_of(self.scaler.news.wait(), self._stopping.wait())
+
+    async def _wait_for_something(self, link: Link) -> None:
+        """Until the next heartbeat is due, an agent has news, the link is down or we are stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._next_beat_at - time.monotonic())):
+                await first_of(self.scaler.news.wait(), self._stopping.wait(), link.wait_down())
+        link.check()
+        self.scaler.news.clear()
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _note_down(self, down: LinkDown) -> None:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+            log.warning(
+                "the server at %s is out of reach, trying again until it is back: %s", self.config.url, down
+            )
+
+    def _note_up(self) -> None:
+        if self._down_since is not None:
+            log.info("the server is back after %.1f s", time.monotonic() - self._down_since)
+        self._down_since = None
+        self._backoff.reset()
+
+
+async def first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Return when the first of them has; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,95 @@
+"""What an orchestrator must remember between two runs: its names. One small JSON file in its state directory."""
+
+import fcntl
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+
+class StateError(Exception):
+    """The state directory can't be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """``cluster_name`` is None until the server has given one or a user has chosen one."""
+
+    instance_id: str
+    cluster_name: str | None = None
+
+
+class StateDirectory:
+    """The directory that belongs to one orchestrator; two at once are refused.
+
+    Two programs that connect with one instance id would take the connection from each other for ever, hence the lock.
+    It is the operating system's: it goes when the process goes, however that happens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where the state is."""
+        return self.path / "orchestrator.json"
+
+    def lock(self) -> None:
+        """Create the directory and claim it for this process. Raises StateError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise StateError(
+                f"another orchestrator runs with {self.path}; give this one its own --state-dir"
+            ) from None
+        except OSError as error:
+            self.release()
+            raise StateError(f"state directory {self.path}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Let another process have the directory."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def load(self) -> State:
+        """What is remembered; at first a new random instance id, which is written down. Raises StateError."""
+        try:
+            values = json.loads(self.file.read_text())
+            return State(
+                _text(values["instanceId"]), _text(values["clusterName"]) if values["clusterName"] else None
+            )
+        except FileNotFoundError:
+            state = State(str(uuid.uuid4()))
+            self.save(state)
+            return state
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StateError(f"{self.file} can't be read ({error!r}); mend it or remove it") from error
+
+    def save(self, state: State) -> None:
+        """Write the state down, whole or not at all. Raises StateError."""
+        values = asdict(state)
+        text = json.dumps(
+            {"instanceId": values["instance_id"], "clusterName": values["cluster_name"]}, indent=2
+        )
+        draft = self.file.with_suffix(".new")
+        try:
+            with draft.open("w") as stream:
+                stream.write(text + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(self.file)
+        except OSError as error:
+            raise StateError(f"{self.file} can't be written: {error.strerror}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

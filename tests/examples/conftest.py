@@ -1,0 +1,35 @@
+"""The examples are programs, not a package: their folder goes on the path, as it does when one of them is run."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+PATIENCE_SECONDS = 15.0
+
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def examples() -> Path:
+    """The folder of the example programs."""
+    return EXAMPLES
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Wait until the condition holds; fail when it doesn't within PATIENCE_SECONDS."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "it didn't happen in time"
+            await asyncio.sleep(0.01)
+
+    return wait
