@@ -1,7 +1,4 @@
-"""The examples are programs, not a package: their folder goes on the path, as it does when one of them is run."""
-
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,7 +6,6 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path.insert(0, str(EXAMPLES))
 
 PATIENCE_SECONDS = 15.0
 
