@@ -21,7 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 ANSWER_SECONDS = 10.0
 """Longest wait for an answer; a server that takes longer counts as unreachable."""
 
-_TOKEN_CLOSE_CODES = {4401, 4403}
+# Refused at the start, revoked, expired; 4401 is what other servers of this protocol say.
+_TOKEN_CLOSE_CODES = {4401, 4403, 4410, 4411}
 _TOKEN_HTTP_STATUS = {401, 403}
 
 _ERROR = "... on Error { code message path retryable hint }"

@@ -1,9 +1,11 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
+from tests.examples.scripted_server import ScriptedServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -29,3 +31,12 @@ def eventually() -> Eventually:
             await asyncio.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    """A scripted server that listens."""
+    scripted = ScriptedServer()
+    await scripted.start()
+    yield scripted
+    await scripted.close()

@@ -1,29 +1,18 @@
 """The orchestrator against a scripted server: the failures that a real one doesn't produce on demand."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.typing import Subprotocol
 
 from orchestrator.client import LinkDown, Refused, TokenRefused, open_link, websocket_url
 from orchestrator.orchestrator import Config, Orchestrator
 from orchestrator.scaler import BareMetalScaler
 from orchestrator.state import StateDirectory
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-Answer = dict[str, Any]
-
-CONNECTED = {
-    "__typename": "OrchestratorConnectSuccess", "connectionId": "c-1", "clusterName": "cluster-0a1b2c",
-    "heartbeatIntervalSeconds": 1, "replayed": False,
-}  # fmt: skip
-FINE = {"__typename": "Success", "acceptedAgents": 1, "heartbeatIntervalSeconds": 1}
+from tests.examples.conftest import Eventually
+from tests.examples.scripted_server import CONNECTED, FINE, Answer, HangUp, ScriptedServer
 
 
 def no(code: str, retryable: bool = False) -> Answer:
@@ -35,74 +24,6 @@ def no(code: str, retryable: bool = False) -> Answer:
         "retryable": retryable,
         "hint": "h",
     }
-
-
-class HangUp(Exception):
-    """The script's wish to drop the connection instead of answering."""
-
-
-class ScriptedServer:
-    """Speaks graphql-transport-ws and answers each mutation from ``answers``, else with success."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.answers: dict[str, list[Answer | type[HangUp]]] = {}
-        self.init_close_code: int | None = None
-        self.port = 0
-        self._server: Server | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def sent(self, name: str) -> list[dict[str, Any]]:
-        return [values for call, values in self.calls if call == name]
-
-    async def start(self) -> None:
-        protocols = [Subprotocol("graphql-transport-ws")]
-        self._server = await serve(self._serve, "127.0.0.1", self.port, subprotocols=protocols)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-
-    async def _serve(self, socket: ServerConnection) -> None:
-        async for text in socket:
-            message = json.loads(text)
-            if message["type"] == "connection_init":
-                if self.init_close_code is not None:
-                    await socket.close(self.init_close_code, "Forbidden")
-                    return
-                await socket.send('{"type": "connection_ack"}')
-            elif message["type"] == "subscribe":
-                try:
-                    data = self._answer(message["payload"])
-                except HangUp:
-                    await socket.close(1011)
-                    return
-                await socket.send(
-                    json.dumps({"id": message["id"], "type": "next", "payload": {"data": data}})
-                )
-                await socket.send(json.dumps({"id": message["id"], "type": "complete"}))
-
-    def _answer(self, payload: dict[str, Any]) -> dict[str, Any]:
-        name = payload["query"].split("answer: orchestrator")[1].split("(")[0]
-        self.calls.append((name, payload["variables"]["input"]))
-        scripted = self.answers.get(name)
-        answer = scripted.pop(0) if scripted else (CONNECTED if name == "Connect" else FINE)
-        if not isinstance(answer, dict):
-            raise answer
-        return {"answer": answer}
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    scripted = ScriptedServer()
-    await scripted.start()
-    yield scripted
-    await scripted.close()
 
 
 @asynccontextmanager
@@ -230,7 +151,7 @@ async def test_what_is_wrong_with_itself_ends_it(server: ScriptedServer, tmp_pat
     assert "h" in str(refused.value)
 
 
-@pytest.mark.parametrize("code", [4401, 4403])
+@pytest.mark.parametrize("code", [4401, 4403, 4410, 4411])
 async def test_a_refused_token_ends_it(code: int, server: ScriptedServer, tmp_path: Path) -> None:
     server.init_close_code = code
     async with orchestrator(server, tmp_path) as (it, task):

@@ -2,7 +2,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -12,8 +12,7 @@ import pytest
 from orchestrator import agent_process
 from orchestrator.agent_process import AgentProcess
 from orchestrator.scaler import BareMetalScaler
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.examples.conftest import Eventually
 
 
 @asynccontextmanager
