@@ -131,7 +131,8 @@ class Orchestrator:
         self._attempt = None
         self.connection = connection
         self._announced = {agent["agentId"]: agent for agent in attempt["agents"]}
-        self._reported_dead = {}
+        # An earlier life of ours may have left alerts open: whoever lives is reported once.
+        self._reported_dead = dict.fromkeys(self._announced, "runs")
         self._next_beat_at = 0.0
         self._note_up()
         self._remember_cluster(connection.cluster_name)

@@ -26,6 +26,11 @@ def no(code: str, retryable: bool = False) -> Answer:
     }
 
 
+def alerts(server: ScriptedServer, resolved: bool) -> list[Answer]:
+    reported = [alert for call in server.sent("ReportAlerts") for alert in call["alerts"]]
+    return [alert for alert in reported if alert["resolved"] is resolved]
+
+
 @asynccontextmanager
 async def orchestrator(
     server: ScriptedServer, tmp_path: Path, agents: int = 1, interval_seconds: float | None = 0.1
@@ -120,8 +125,8 @@ async def test_an_agent_that_dies_is_left_out_and_reported(
     async with orchestrator(server, tmp_path, agents=2) as (it, _):
         await eventually(lambda: len(server.sent("Heartbeat")) >= 2)
         it.scaler.agents["a-1"].kill()
-        await eventually(lambda: server.sent("ReportAlerts"))
-        ((alert,),) = [call["alerts"] for call in server.sent("ReportAlerts")]
+        await eventually(lambda: alerts(server, resolved=False))
+        (alert,) = alerts(server, resolved=False)
         assert alert["dedupeKey"] == "agent-exit:a-1"
         assert "SIGKILL" in alert["message"]
         # Its last beat may still go out once; then it is never named again.
@@ -130,8 +135,19 @@ async def test_an_agent_that_dies_is_left_out_and_reported(
         later = server.sent("Heartbeat")[seen:]
         assert {beat["agentId"] for call in later for beat in call["agents"]} == {"a-2"}
         it.scaler.restart_after_seconds = 0.1
-        await eventually(lambda: len(server.sent("ReportAlerts")) == 2)
-        assert server.sent("ReportAlerts")[1]["alerts"][0]["resolved"] is True
+        await eventually(lambda: len(alerts(server, resolved=True)) == 3)
+        assert alerts(server, resolved=True)[2]["dedupeKey"] == "agent-exit:a-1"
+
+
+async def test_alerts_that_an_earlier_life_left_open_are_resolved(
+    server: ScriptedServer, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with orchestrator(server, tmp_path, agents=2):
+        await eventually(lambda: server.sent("Heartbeat"))
+    assert [alert["dedupeKey"] for alert in alerts(server, resolved=True)] == [
+        "agent-exit:a-1",
+        "agent-exit:a-2",
+    ]
 
 
 async def test_a_report_that_is_refused_does_not_end_it(
