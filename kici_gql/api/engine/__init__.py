@@ -1,0 +1,1 @@
+"""The engine: documents, limits, execution and shared subscriptions; knows no transport."""

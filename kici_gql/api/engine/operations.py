@@ -1,0 +1,223 @@
+"""Runs what transports bring in: queries and mutations to one result, subscriptions to encoded pages.
+
+It goes straight to graphql-core's executor instead of through `strawberry.Schema.execute`, which parses and
+validates each request anew and would run our documents through hooks that nobody has hung anything on.
+Strawberry's resolvers, its `info` and its validation rules are the same on both ways.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+import strawberry
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql.execution import create_source_event_stream
+
+from kici_gql.api.engine import faults
+from kici_gql.api.engine.documents import Document, Documents, Operation
+from kici_gql.api.engine.executor import Budget, FrameExecutor
+from kici_gql.api.engine.faults import FormattedError, RequestRefused
+from kici_gql.api.engine.groups import Groups, Page, Render
+from kici_gql.api.engine.limits import Limits
+from kici_gql.api.engine.live import Frame, Live
+from kici_gql.api.engine.ports import MakeContext, Viewer
+from kici_gql.api.engine.requests import GraphQLRequest
+from kici_gql.errors import ErrorCode, KiciError, LimitExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request whose document is valid and whose operation is known."""
+
+    request: GraphQLRequest
+    document: Document
+    operation: Operation
+
+    @property
+    def kind(self) -> OperationType:
+        return self.operation.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The encoded answer of an operation that ran: it has `data`, if only null."""
+
+    body: bytes
+
+
+class Subscription:
+    """One reader of a stream. Nothing runs and nothing is held until `pages` is iterated."""
+
+    def __init__(
+        self, groups: Groups, viewer: Viewer, live: Live[Any], selection: Hashable, render: Render
+    ) -> None:
+        self._groups = groups
+        self._viewer = viewer
+        self._live = live
+        self._selection = selection
+        self._render = render
+
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Encoded frames, without end; raises StreamBroken when the stream cannot go on."""
+        group = self._groups.join(self, self._viewer, self._selection, self._live.view, self._render)
+        del self._render  # the group has one; this reader shall not keep an executor of its own
+        try:
+            first = await group.first(self._live.after)
+            if isinstance(first, str):
+                cursor = first
+            else:
+                yield first
+                cursor = cast("str", first.cursor)
+            while True:
+                page = await group.next(cursor)
+                yield page
+                cursor = cast("str", page.cursor)
+        finally:
+            self._groups.leave(self, self._viewer, self._selection, self._live.view)
+
+
+class PlainSubscription:
+    """A stream that is no view of a log, say a resolver that is a generator; each reader has its own."""
+
+    def __init__(self, source: Any, viewer: Viewer, render: Render) -> None:
+        self._source = source
+        self._viewer = viewer
+        self._render = render
+
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Encoded events until the source ends; raises StreamBroken when it fails."""
+        async with aclosing(aiter(self._source)) as events:
+            while True:
+                try:
+                    event = await anext(events)
+                    page = Page(await self._render(event, self._viewer), getattr(event, "cursor", None))
+                except StopAsyncIteration:
+                    return
+                except Exception as error:  # noqa: BLE001 - goes out typed and masked
+                    fault = faults.from_exception(error, faults.new_request_id())
+                    raise faults.StreamBroken([fault]) from None
+                yield page
+
+
+class Operations:
+    """The one door of the engine."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        make_context: MakeContext,
+        *,
+        limits: Limits | None = None,
+        groups: Groups | None = None,
+    ) -> None:
+        self._schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+        self._make_context = make_context
+        self._limits = limits or Limits()
+        self.groups = groups or Groups()
+        self.documents = Documents(self._schema, self._limits)
+
+    def prepare(self, request: GraphQLRequest) -> Prepared:
+        """Parse, measure and validate, or remember having done so; raises RequestRefused."""
+        document = self.documents.get(request.query)
+        return Prepared(request, document, document.operation(request.operation_name))
+
+    async def run(self, prepared: Prepared, viewer: Viewer, request_id: str | None = None) -> Result:
+        """Run a query or mutation; raises RequestRefused when its variables don't fit."""
+        request_id = request_id or faults.new_request_id()
+        executor = self._executor(prepared, viewer, request_id)
+        if prepared.kind is OperationType.QUERY:
+            try:
+                async with asyncio.timeout(self._limits.query_seconds):
+                    return Result(await _executed(executor, request_id))
+            except TimeoutError:
+                late = LimitExceeded(
+                    f"The query took longer than query_seconds={self._limits.query_seconds:g}."
+                )
+                return Result(_answer(None, [faults.from_known(late)]))
+        return Result(await _executed(executor, request_id))
+
+    async def subscribe(self, prepared: Prepared, viewer: Viewer) -> Subscription | PlainSubscription:
+        """Call the resolver and answer the reader; raises RequestRefused when it refuses."""
+        request_id = faults.new_request_id()
+        executor = self._executor(prepared, viewer, request_id)
+        source = await _source(executor, request_id)
+        render = self._renderer(executor)
+        if not isinstance(source, Live):
+            return PlainSubscription(source, viewer, render)
+        if source.after is None and prepared.request.resume is not None:
+            source = Live(source.view, prepared.request.resume)
+        executor.context_value = None  # each frame gets its own; this one would live as long as the group
+        coerced = executor.variable_values.coerced
+        variables = {name: coerced.get(name) for name in prepared.operation.shape_variables}
+        selection = (
+            prepared.operation.shape,
+            orjson.dumps(variables, default=repr, option=orjson.OPT_SORT_KEYS),
+        )
+        return Subscription(self.groups, viewer, source, selection, render)
+
+    def _executor(self, prepared: Prepared, viewer: Viewer, request_id: str) -> FrameExecutor:
+        try:
+            built = FrameExecutor.prepared(
+                schema=self._schema,
+                document=prepared.document.node,
+                context_value=self._make_context(viewer, request_id),
+                raw_variable_values=prepared.request.variables,
+                operation_name=prepared.request.operation_name,
+                budget=Budget(self._limits.max_values),
+            )
+        except Exception as error:  # noqa: BLE001 - goes out typed and masked
+            raise RequestRefused([faults.from_exception(error, request_id)]) from None
+        if isinstance(built, list):
+            raise RequestRefused([faults.from_graphql(error, ErrorCode.INVALID_INPUT) for error in built])
+        return built
+
+    def _renderer(self, executor: FrameExecutor) -> Render:
+        async def render(frame: Frame, viewer: Viewer) -> bytes:
+            request_id = faults.new_request_id()
+            return await _executed(
+                executor.for_frame(frame, self._make_context(viewer, request_id)), request_id
+            )
+
+        return render
+
+
+async def _executed(executor: FrameExecutor, request_id: str) -> bytes:
+    """Run the operation to its encoded answer; whatever is raised becomes an error in it."""
+    try:
+        result: Any = executor.execute_operation()
+        if executor.is_awaitable(result):
+            result = await result
+        if executor.budget.left < 0:
+            raise LimitExceeded(executor.budget.refusal())
+        if not result.errors:
+            return orjson.dumps({"data": result.data})
+        return _answer(result.data, faults.from_execution(result.errors, request_id))
+    except Exception as error:  # noqa: BLE001 - graphql-core lets out what it did not foresee
+        return _answer(None, [faults.from_exception(error, request_id)])
+
+
+def _answer(data: object, errors: list[FormattedError]) -> bytes:
+    return orjson.dumps({"data": data, "errors": errors})
+
+
+async def _source(executor: FrameExecutor, request_id: str) -> Any:
+    """What the subscription's resolver returned; raises RequestRefused when it raised."""
+    try:
+        stream: Any = create_source_event_stream(executor)
+        if executor.is_awaitable(stream):
+            stream = await stream
+    except (StopIteration, RuntimeError) as error:
+        # graphql-core takes the first root field without asking whether @skip has left one.
+        if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
+            message = "The subscription selects no field."
+            raise RequestRefused([faults.problem(message, faults.VALIDATION_FAILED)]) from None
+        raise
+    if isinstance(stream, ExecutionResult):
+        raise RequestRefused(faults.from_execution(cast("list[GraphQLError]", stream.errors), request_id))
+    return stream
+
+
+__all__ = ["KiciError", "Operations", "PlainSubscription", "Prepared", "Result", "Subscription"]

@@ -1,0 +1,32 @@
+"""What the engine and the transports need from the rest of the program, and nothing more."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+
+class Viewer(Protocol):
+    """Who asks. The engine looks at nothing but these two."""
+
+    @property
+    def token_id(self) -> str:
+        """Stable id of the token; quotas are counted by it."""
+
+    @property
+    def rights_key(self) -> Hashable:
+        """Equal for two viewers exactly when they may see the same; only such two ever share a frame."""
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, secret: str | None, /) -> Viewer:
+        """Who holds this token; raises `errors.Unauthenticated` when nobody does."""
+
+    def on_end(self, viewer: Any, callback: Callable[[str], None], /) -> Callable[[], None]:
+        """Call `callback("revoked")` or `callback("expired")` on the loop when the viewer's token ends.
+
+        Answers a function that forgets the callback again.
+        """
+
+
+# (viewer, request id) -> the `info.context` of one operation or of one frame. A fresh one each time,
+# because a data loader that outlives its frame answers with yesterday's rows.
+MakeContext = Callable[[Any, str], object]
