@@ -1,0 +1,295 @@
+"""One socket of graphql-transport-ws: reads frames, lets the session think, does what it says."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+
+import orjson
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from kici_gql.api.engine import faults
+from kici_gql.api.engine.faults import FormattedError, RequestRefused, StreamBroken
+from kici_gql.api.engine.operations import Operations, Prepared
+from kici_gql.api.engine.ports import Authenticator, Viewer
+from kici_gql.api.engine.requests import GraphQLRequest
+from kici_gql.api.transport import credentials, session
+from kici_gql.api.transport.gate import Gate
+from kici_gql.api.transport.options import TransportOptions
+from kici_gql.api.transport.session import SUBPROTOCOL, Close, Effect, Session
+from kici_gql.errors import Forbidden, KiciError, LimitExceeded, Unauthenticated
+
+logger = logging.getLogger("kici_gql.graphql.websocket")
+
+_RESUME = "server restarting, resume with your cursor"
+_ENDED = {
+    "revoked": (Close.TOKEN_REVOKED, "this token was revoked"),
+    "expired": (Close.TOKEN_EXPIRED, "this token has expired"),
+}
+
+
+class WebSocketEndpoint:
+    """An ASGI application for `websocket` scopes."""
+
+    def __init__(
+        self, operations: Operations, auth: Authenticator, options: TransportOptions, gate: Gate
+    ) -> None:
+        self._operations = operations
+        self._auth = auth
+        self._options = options
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse before the handshake whatever can be refused there; a refusal names its reason."""
+        if (await receive())["type"] != "websocket.connect":
+            return None
+        headers = Headers(scope=scope)
+        if self._gate.draining:
+            return await _refuse(scope, send, 503, "The server is restarting: try another one or come back.")
+        if not credentials.origin_allowed(headers, self._options.allowed_origins):
+            return await _refuse(
+                scope, send, 403, "This origin is not allowed: see KICI_GQL_ALLOWED_ORIGINS."
+            )
+        if SUBPROTOCOL not in scope.get("subprotocols", ()):
+            return await _refuse(scope, send, 400, f"The only subprotocol spoken here is {SUBPROTOCOL}.")
+        try:
+            leave = self._gate.enter()
+        except LimitExceeded as error:
+            return await _refuse(scope, send, 503, error.message)
+        try:
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+            await _Connection(
+                self._operations, self._auth, self._options, self._gate, scope, receive, send
+            ).run()
+        except OSError:
+            pass  # what ASGI raises on a write to somebody who is gone
+        finally:
+            leave()
+
+
+async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        return await send({"type": "websocket.close", "code": 1008, "reason": message})
+    body = orjson.dumps({"errors": [faults.problem(message, faults.BAD_REQUEST)]})
+    headers = [(b"content-type", b"application/json; charset=utf-8")]
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+    return None
+
+
+class _Connection:
+    def __init__(
+        self,
+        operations: Operations,
+        auth: Authenticator,
+        options: TransportOptions,
+        gate: Gate,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._operations = operations
+        self._auth = auth
+        self._options = options
+        self._gate = gate
+        self._headers = Headers(scope=scope)
+        self._abort: Callable[[], None] | None = (
+            scope.get("extensions", {}).get("kici.transport", {}).get("abort")
+        )
+        self._receive = receive
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._session = Session(options, self._loop.time())
+        self._viewer: Viewer | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._mutations: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Timeout | None = None
+        self._farewell: session.Shut | None = None
+        self._at_end: list[Callable[[], None]] = []
+        self._gone = asyncio.Event()
+
+    async def run(self) -> None:
+        self._gate.opened(self)
+        try:
+            await self._converse()
+        finally:
+            self._gate.closed(self)
+            for undo in self._at_end:
+                undo()
+            self._cancel_streams()
+            for task in self._tasks.values():
+                self._gate.outlives(task)
+            self._tasks.clear()
+            self._gone.set()
+
+    async def drain(self) -> None:
+        """End the streams, let queries and mutations that are under way answer, say goodbye."""
+        self._cancel_streams()
+        if answering := [task for task in self._tasks.values() if not task.done()]:
+            await asyncio.wait(answering)
+        self._end(Close.RESTARTING, _RESUME)
+        await self._gone.wait()
+
+    def abort(self) -> None:
+        if self._abort is not None:
+            self._abort()
+
+    async def _converse(self) -> None:
+        while not self._gone.is_set():
+            message = await self._heard()
+            now = self._loop.time()
+            if self._farewell is not None:
+                effects: list[Effect] = [self._farewell]
+            elif message is None:
+                effects = self._session.tick(now)
+            elif message["type"] == "websocket.receive":
+                text = message.get("text")
+                effects = self._session.receive(message.get("bytes", b"") if text is None else text, now)
+            else:
+                return
+            for effect in effects:
+                await self._perform(effect)
+
+    async def _heard(self) -> Message | None:
+        """The next message, or None when it is time to tick or to say goodbye."""
+        if self._farewell is not None:
+            return None
+        try:
+            async with asyncio.timeout_at(self._session.deadline) as self._alarm:
+                return await self._receive()
+        except TimeoutError:
+            return None
+        finally:
+            self._alarm = None
+
+    def _end(self, code: Close, reason: str) -> None:
+        """Stop the streams now and close as soon as the reader comes to it."""
+        if self._farewell is not None:
+            return
+        self._farewell = session.Shut(code, reason)
+        self._cancel_streams()
+        if self._alarm is not None:
+            self._alarm.reschedule(self._loop.time())
+
+    def _token_ended(self, reason: str) -> None:
+        self._end(*_ENDED[reason])
+        # A peer that does not read can't be told; its buffers may hold what its token no longer may see.
+        self._at_end.append(self._loop.call_later(self._options.abort_seconds, self.abort).cancel)
+
+    async def _perform(self, effect: Effect) -> None:
+        match effect:
+            case session.Send(text):
+                await self._send({"type": "websocket.send", "text": text})
+            case session.Shut(code, reason):
+                await self._shut(code, reason)
+            case session.Authenticate(payload):
+                for outcome in await self._authenticate(credentials.from_init(payload)):
+                    await self._perform(outcome)
+            case session.Start(id_, request):
+                self._tasks[id_] = asyncio.create_task(self._operate(id_, request))
+            case session.Stop(id_):
+                self._stop(id_)
+
+    async def _shut(self, code: Close, reason: str) -> None:
+        self._gone.set()
+        self._cancel_streams()
+        await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+
+    async def _authenticate(self, secret: str | None) -> list[Effect]:
+        if secret is None:
+            secret = credentials.from_headers(self._headers, self._options.session_cookie).secret
+        try:
+            async with asyncio.timeout(self._options.authenticate_seconds):
+                viewer = await self._auth.authenticate(secret)
+        except TimeoutError:
+            return self._session.rejected(Close.INIT_TIMEOUT, "Authentication took too long")
+        except (Unauthenticated, Forbidden) as error:
+            return self._session.rejected(Close.FORBIDDEN, f"Forbidden: {error.message}")
+        except KiciError as error:
+            return self._session.rejected(Close.TRY_AGAIN_LATER, error.message)
+        except Exception:
+            logger.exception("authentication failed unexpectedly")
+            return self._session.rejected(Close.INTERNAL, "Internal error")
+        try:
+            self._at_end.append(self._gate.admit(viewer))
+        except LimitExceeded as error:
+            return self._session.rejected(Close.TOO_MANY_CONNECTIONS, error.message)
+        self._viewer = viewer
+        self._at_end.append(self._auth.on_end(viewer, self._token_ended))
+        return self._session.accepted(self._loop.time())
+
+    def _stop(self, id_: str) -> None:
+        task = self._tasks.pop(id_, None)
+        if task is None:
+            return
+        if task in self._mutations:
+            self._gate.outlives(task)  # it may have written already; only its answer is lost
+        else:
+            task.cancel()
+
+    def _cancel_streams(self) -> None:
+        for task in self._tasks.values():
+            if task not in self._mutations:
+                task.cancel()
+
+    async def _operate(self, id_: str, request: GraphQLRequest) -> None:
+        """One operation from its start to its `complete` or `error`."""
+        try:
+            errors = await self._outcome(id_, request)
+            await self._say(
+                id_, session.error_message(id_, errors) if errors else session.complete_message(id_)
+            )
+        except OSError:
+            pass  # the peer is gone, and the reader of this socket knows it too
+        finally:
+            task = asyncio.current_task()
+            self._mutations.discard(task)
+            if self._tasks.get(id_) is task:
+                del self._tasks[id_]
+                self._session.finished(id_)
+
+    async def _outcome(self, id_: str, request: GraphQLRequest) -> list[FormattedError]:
+        try:
+            prepared = self._operations.prepare(request)
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                await self._stream(id_, prepared)
+            else:
+                await self._answer(id_, prepared)
+        except (RequestRefused, StreamBroken) as refused:
+            return refused.errors
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - goes out typed and masked
+            return [faults.from_exception(error, faults.new_request_id())]
+        return []
+
+    async def _answer(self, id_: str, prepared: Prepared) -> None:
+        task = asyncio.current_task()
+        if prepared.kind is OperationType.MUTATION and task is not None:
+            self._mutations.add(task)
+        result = await self._operations.run(prepared, self._known_viewer())
+        await self._say(id_, session.next_message(id_, result.body))
+
+    async def _stream(self, id_: str, prepared: Prepared) -> None:
+        viewer = self._known_viewer()
+        give_back = self._gate.subscribe(viewer)
+        try:
+            subscription = await self._operations.subscribe(prepared, viewer)
+            async with aclosing(subscription.pages()) as pages:
+                async for page in pages:
+                    await self._say(id_, session.next_message(id_, page.payload))
+        finally:
+            give_back()
+
+    async def _say(self, id_: str, text: str) -> None:
+        # Whoever completed an operation, or used its id anew, hears nothing more of the old one.
+        if self._tasks.get(id_) is asyncio.current_task() and not self._gone.is_set():
+            await self._send({"type": "websocket.send", "text": text})
+
+    def _known_viewer(self) -> Viewer:
+        assert self._viewer is not None, "operations start after connection_ack"
+        return self._viewer
