@@ -64,7 +64,7 @@ class BareMetalScaler:
         """The last introduction of every agent that ever made one, by agent id."""
         # The dead and the newly started ones answer with what was last said under their id.
         self._hellos.update({name: agent.hello for name, agent in self.agents.items() if agent.hello})
-        return dict(self._hellos)
+        return {name: self._hellos[name] for name in self.agent_ids if name in self._hellos}
 
     def beats_since(self, monotonic_time: float) -> dict[str, Beat]:
         """The last beat of every agent that beat after that time, by agent id."""
