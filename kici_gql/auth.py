@@ -1,0 +1,175 @@
+"""Who is calling: token → Viewer, and the end of a viewer's rights while streams are open."""
+
+import asyncio
+import hashlib
+import secrets
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from .errors import Forbidden, Unauthenticated
+from .rules import permissions
+from .store import Store, orgs
+from .tables import Org, Token, TokenScope
+
+TOKEN_PREFIX = "kgq_"  # noqa: S105 - what every token starts with, not a password
+SHOWN_CHARACTERS = 12
+
+# How long an answer of the database is trusted. A revocation ends it at once in every process that hears the bell;
+# this is for the process that does not.
+_TRUST = timedelta(seconds=1)
+_REMEMBERED_TOKENS = 10_000
+
+EndReason = Literal["revoked", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever holds a valid token: its org, its scope and, for an orchestrator, the cluster it is bound to."""
+
+    token_id: str
+    token_name: str
+    org_id: str
+    org_slug: str
+    scope: TokenScope
+    cluster_name: str | None
+    expires_at: datetime | None
+
+    @property
+    def rights_key(self) -> Hashable:
+        """Viewers with equal keys may see exactly the same."""
+        return self.org_id, self.scope, self.cluster_name
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset({self.scope.value})
+
+    @property
+    def can_read(self) -> bool:
+        return self.scope in permissions.READERS
+
+
+def new_secret() -> str:
+    """A fresh token: 256 random bits behind our prefix."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a token. Tokens are random, so a plain SHA-256 can't be guessed back."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def require(viewer: Viewer, action: str) -> None:
+    """Raises Forbidden, naming the scopes that would do, when the viewer may not call this mutation."""
+    if not permissions.allowed(viewer.scope, action):
+        wanted = " or ".join(sorted(permissions.ACTIONS[action]))
+        raise Forbidden(
+            f"a token of scope {viewer.scope} may not call {action}", hint=f"Use a token of scope {wanted}."
+        )
+
+
+def require_reader(viewer: Viewer) -> None:
+    """Raises Forbidden when the viewer may not read its org."""
+    if not viewer.can_read:
+        raise Forbidden(
+            f"a token of scope {viewer.scope} may not read",
+            hint="Use a token of scope VIEWER, OPERATOR or ADMIN.",
+        )
+
+
+class Authenticator:
+    """Turns secrets into viewers, and tells open streams when their viewer's rights end.
+
+    `watch(org_id)` is called when a stream of an org opens, so that this process hears of its revocations.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], watch: Callable[[str], object]) -> None:
+        self._store = store
+        self._clock = clock
+        self._watch = watch
+        self._known: OrderedDict[str, tuple[datetime, Viewer]] = OrderedDict()
+        self._streams: defaultdict[str, set[Callable[[EndReason], None]]] = defaultdict(set)
+        self._used: dict[str, tuple[str, datetime]] = {}
+
+    async def authenticate(self, secret: str | None) -> Viewer:
+        """The holder of this token. Raises Unauthenticated when it is missing, unknown, revoked or expired."""
+        if not secret:
+            raise Unauthenticated(
+                "a token is required", hint="Send the header `Authorization: Bearer kgq_…`."
+            )
+        now, sha256 = self._clock(), hash_of(secret)
+        known = self._known.get(sha256)
+        if known is None or now - known[0] > _TRUST:
+            viewer = await self._store.read(_load, sha256)
+            self._remember(sha256, viewer, now)
+        else:
+            viewer = known[1]
+        if viewer.expires_at is not None and viewer.expires_at <= now:
+            raise Unauthenticated("this token has expired", hint="Ask an admin for a new token.")
+        self._used[viewer.token_id] = (viewer.org_id, now)
+        return viewer
+
+    def on_end(self, viewer: Viewer, callback: Callable[[EndReason], None]) -> Callable[[], None]:
+        """Call `callback` once, on the event loop, when the viewer's token is revoked or expires.
+
+        Returns a function that takes the wish back.
+        """
+        self._watch(viewer.org_id)
+        streams = self._streams[viewer.token_id]
+        streams.add(callback)
+        timer: asyncio.TimerHandle | None = None
+        if viewer.expires_at is not None:
+            seconds = (viewer.expires_at - self._clock()).total_seconds()
+            timer = asyncio.get_running_loop().call_later(max(0.0, seconds), callback, "expired")
+
+        def cancel() -> None:
+            if timer is not None:
+                timer.cancel()
+            streams.discard(callback)
+            if not streams and self._streams.get(viewer.token_id) is streams:
+                del self._streams[viewer.token_id]
+
+        return cancel
+
+    def revoked(self, token_id: str) -> None:
+        """Forget the token and end its streams."""
+        for sha256 in [key for key, (_, viewer) in self._known.items() if viewer.token_id == token_id]:
+            del self._known[sha256]
+        for callback in list(self._streams.get(token_id, ())):
+            callback("revoked")
+
+    def take_used(self) -> dict[str, tuple[str, datetime]]:
+        """Tokens used since the last call: id → (org, when)."""
+        used, self._used = self._used, {}
+        return used
+
+    def _remember(self, sha256: str, viewer: Viewer, now: datetime) -> None:
+        self._known[sha256] = (now, viewer)
+        self._known.move_to_end(sha256)
+        if len(self._known) > _REMEMBERED_TOKENS:
+            self._known.popitem(last=False)
+
+
+def viewer_of(token: Token, org: Org) -> Viewer:
+    return Viewer(
+        token_id=token.id,
+        token_name=token.name,
+        org_id=org.id,
+        org_slug=org.slug,
+        scope=TokenScope(token.scope),
+        cluster_name=token.cluster_name,
+        expires_at=token.expires_at,
+    )
+
+
+def _load(connection: Connection, sha256: str) -> Viewer:
+    found = orgs.token_by_hash(connection, sha256)
+    if found is None or found[0].revoked_at is not None:
+        raise Unauthenticated(
+            "this token is not valid", hint="Check that it is complete and was not revoked."
+        )
+    return viewer_of(*found)

@@ -1,0 +1,126 @@
+"""What the event log holds: typed events, their stored form, and the cursor that names a place between them."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+import orjson
+
+
+class Topic(StrEnum):
+    """What a reader can follow separately; each stored entry has exactly one."""
+
+    INFRASTRUCTURE = "infrastructure"
+    HEARTBEATS = "heartbeats"
+    ALERTS = "alerts"
+    TOKENS = "tokens"
+
+
+class EventType(StrEnum):
+    """Every event the log can hold. The data of a `*.changed` event is the object's whole new state."""
+
+    CLUSTER_CHANGED = "cluster.changed"
+    ORCHESTRATOR_CHANGED = "orchestrator.changed"
+    ORCHESTRATOR_REMOVED = "orchestrator.removed"
+    SCALER_CHANGED = "scaler.changed"
+    SCALER_REMOVED = "scaler.removed"
+    AGENT_CHANGED = "agent.changed"
+    AGENT_REMOVED = "agent.removed"
+    ORCHESTRATOR_BEAT = "orchestrator.beat"
+    AGENT_BEAT = "agent.beat"
+    ALERT_CHANGED = "alert.changed"
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, not a password
+
+    @cached_property
+    def topic(self) -> Topic:
+        return _TOPICS[self]
+
+
+_TOPICS: dict[EventType, Topic] = {
+    EventType.CLUSTER_CHANGED: Topic.INFRASTRUCTURE,
+    EventType.ORCHESTRATOR_CHANGED: Topic.INFRASTRUCTURE,
+    EventType.ORCHESTRATOR_REMOVED: Topic.INFRASTRUCTURE,
+    EventType.SCALER_CHANGED: Topic.INFRASTRUCTURE,
+    EventType.SCALER_REMOVED: Topic.INFRASTRUCTURE,
+    EventType.AGENT_CHANGED: Topic.INFRASTRUCTURE,
+    EventType.AGENT_REMOVED: Topic.INFRASTRUCTURE,
+    EventType.ORCHESTRATOR_BEAT: Topic.HEARTBEATS,
+    EventType.AGENT_BEAT: Topic.HEARTBEATS,
+    EventType.ALERT_CHANGED: Topic.ALERTS,
+    EventType.TOKEN_REVOKED: Topic.TOKENS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `data` is JSON-ready: times are ISO-8601 strings in UTC."""
+
+    type: EventType
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run of events of one topic that one transaction appended: sequence numbers `first_seq` to `seq`.
+
+    Heartbeats arrive by the dozen, so one stored entry per push instead of one per event is what keeps ingest cheap.
+    The body stays encoded until somebody reads it, and is decoded once for all readers.
+    """
+
+    org_id: str
+    first_seq: int
+    seq: int
+    topic: Topic
+    at: str
+    body: bytes
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(Event(EventType(type_), data) for type_, data in orjson.loads(self.body))
+
+
+def iso(moment: datetime) -> str:
+    """A time as the API prints it: UTC, microseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """The stored form of one entry's events."""
+    return orjson.dumps([(event.type, event.data) for event in events], option=orjson.OPT_UTC_Z)
+
+
+_CURSOR = re.compile(r"([0-9a-f]{8}):(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in one org's event log: just behind event number `seq` of the log named by `epoch`.
+
+    The epoch is random and belongs to one org's log, so a cursor of another org or of a log that was
+    replaced is recognised instead of being taken for a plausible position.
+    """
+
+    epoch: str
+    seq: int
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.epoch}:{self.seq}".encode()).rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a printed cursor. Raises ValueError when the text is not one of ours."""
+        try:
+            plain = base64.urlsafe_b64decode(text[:64] + "=" * (-len(text[:64]) % 4)).decode("ascii")
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("not a cursor") from error
+        match = _CURSOR.fullmatch(plain)
+        cursor = match and cls(match[1], int(match[2]))
+        if not cursor or str(cursor) != text:  # base64 has several spellings of one value; we print one
+            raise ValueError("not a cursor")
+        return cursor

@@ -1,0 +1,195 @@
+"""`Feed.after` and `Feed.moved`: how every reader follows an org's log.
+
+A reader is a cursor, not a queue. It asks for what is behind its position and, when there is nothing, waits for the
+org's tail to move. A reader that lags behind the tail is answered from the log. Nothing is kept per reader.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from ..events import Cursor, Entry, Topic
+from ..store import Store, log
+from .bus import Bus
+from .tail import Tail
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How often the log is looked at although no bell rang: the most that a lost ring can cost."""
+_READ_ENTRIES = 500
+
+
+class Expired(Exception):
+    """The log can't be followed from this position; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Log entries in order, and the position that a reader has reached when it has read them."""
+
+    entries: Sequence[Entry]
+    cursor: Cursor
+
+
+class Feed:
+    """All orgs' tails in this process. `on_entry` hears every entry of every org that is followed."""
+
+    def __init__(
+        self,
+        store: Store,
+        broadcast_url: str,
+        tail_events: int,
+        on_entry: Callable[[Entry], None] = lambda entry: None,
+    ) -> None:
+        self._store = store
+        self._tail_events = tail_events
+        self._on_entry = on_entry
+        self._tails: dict[str, Tail] = {}
+        self._opening: dict[str, asyncio.Task[Tail]] = {}
+        self._behind: dict[str, int] = {}
+        self._catch_up = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.bus = Bus(broadcast_url, self._heard)
+
+    async def open(self) -> None:
+        await self.bus.open()
+        self._tasks = [
+            asyncio.create_task(self._catch_up_forever(), name="feed-catch-up"),
+            asyncio.create_task(self._look_forever(), name="feed-look"),
+        ]
+
+    async def close(self) -> None:
+        for task in (*self._tasks, *self._opening.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._opening.values(), return_exceptions=True)
+        await self.bus.close()
+
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Take what this process has just committed, and ring for the others."""
+        for entry in entries:
+            tail = self._tails.get(entry.org_id)
+            if tail is not None:
+                self._extend(tail, entry)
+            self.bus.ring(entry.org_id, entry.seq)
+
+    def watch(self, org_id: str) -> None:
+        """Make sure that this process follows the org."""
+        if org_id not in self._tails and org_id not in self._opening:
+            task = asyncio.create_task(self._open_tail(org_id))
+            self._opening[org_id] = task
+            task.add_done_callback(lambda _: self._opening.pop(org_id, None))
+
+    async def head(self, org_id: str) -> Cursor:
+        """The newest position of the org that this process knows."""
+        tail = await self._tail(org_id)
+        return Cursor(tail.epoch, tail.last)
+
+    async def check(self, org_id: str, cursor: Cursor) -> None:
+        """Raises Expired unless the org's log can be followed from here."""
+        epoch, first_seq, last_seq = await self._store.read(log.bounds, org_id)
+        if cursor.epoch != epoch:
+            raise Expired("the cursor belongs to another log")
+        if cursor.seq > last_seq:
+            raise Expired("the cursor is ahead of the log")
+        if cursor.seq < first_seq - 1:
+            raise Expired("the log no longer reaches back to the cursor")
+
+    async def after(self, org_id: str, cursor: Cursor, topics: Collection[Topic], max_events: int) -> Page:
+        """What is behind the cursor now, of these topics; perhaps nothing. Raises Expired."""
+        tail = await self._tail(org_id)
+        found = tail.after(cursor.seq, topics, max_events)
+        if found is not None and cursor.epoch == tail.epoch:
+            return Page(found[0], Cursor(tail.epoch, found[1]))
+        await self.check(org_id, cursor)
+        reach = tail.last
+        entries = await self._store.read(log.entries_after, org_id, cursor.seq, topics, _READ_ENTRIES)
+        page, full = _cut(entries, max_events)
+        end = page[-1].seq if page and (full or len(entries) == _READ_ENTRIES) else max(reach, cursor.seq)
+        return Page(page, Cursor(tail.epoch, max([end, *(entry.seq for entry in page[-1:])])))
+
+    async def moved(self, org_id: str, cursor: Cursor) -> None:
+        """Wait until the org's log has anything behind the cursor, whatever its topic."""
+        await (await self._tail(org_id)).moved(cursor.seq)
+
+    async def _tail(self, org_id: str) -> Tail:
+        tail = self._tails.get(org_id)
+        if tail is None:
+            self.watch(org_id)
+            tail = await asyncio.shield(self._opening[org_id])
+        return tail
+
+    async def _open_tail(self, org_id: str) -> Tail:
+        head = await self._store.read(log.head, org_id)
+        tail = self._tails[org_id] = Tail(head.epoch, head.seq, self._tail_events)
+        # What was committed between the read and now was announced to nobody.
+        self._fall_behind(org_id, head.seq + 1)
+        return tail
+
+    def _extend(self, tail: Tail, entry: Entry) -> None:
+        before = tail.last
+        if not tail.extend(entry):
+            self._fall_behind(entry.org_id, entry.seq)
+        elif tail.last != before:
+            self._on_entry(entry)
+
+    def _heard(self, org_id: str, seq: int) -> None:
+        tail = self._tails.get(org_id)
+        if tail is not None and seq > tail.last:
+            self._fall_behind(org_id, seq)
+
+    def _fall_behind(self, org_id: str, seq: int) -> None:
+        self._behind[org_id] = max(seq, self._behind.get(org_id, 0))
+        self._catch_up.set()
+
+    async def _catch_up_forever(self) -> None:
+        while True:
+            await self._catch_up.wait()
+            self._catch_up.clear()
+            behind, self._behind = self._behind, {}
+            for org_id in behind:
+                try:
+                    await self._read_on(org_id, self._tails[org_id])
+                except Exception:  # noqa: BLE001 - the database may be away for a while; live readers wait for it
+                    _log.exception("could not read the log; trying again")
+                    self._behind.setdefault(org_id, 0)
+            if self._behind:
+                await asyncio.sleep(0.2)
+                self._catch_up.set()
+
+    async def _read_on(self, org_id: str, tail: Tail) -> None:
+        """Read from the log what the tail lacks."""
+        while entries := await self._store.read(
+            log.entries_after, org_id, tail.last, tuple(Topic), _READ_ENTRIES
+        ):
+            for entry in entries:
+                before = tail.last
+                if not tail.extend(entry):
+                    tail.skip_to(
+                        entry.seq
+                    )  # the log was trimmed under us: readers fall back to the log and learn it
+                if tail.last != before:
+                    self._on_entry(entry)
+            if len(entries) < _READ_ENTRIES:
+                return
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(Exception):  # the database is away: the next look will tell
+                for org_id, seq in (await self._store.read(log.heads, tuple(self._tails))).items():
+                    self._heard(org_id, seq)
+
+
+def _cut(entries: Sequence[Entry], max_events: int) -> tuple[list[Entry], bool]:
+    """As many of the entries as fit, but at least one; and whether some were left out."""
+    page: list[Entry] = []
+    events = 0
+    for entry in entries:
+        events += entry.seq - entry.first_seq + 1
+        if page and events > max_events:
+            return page, True
+        page.append(entry)
+    return page, False

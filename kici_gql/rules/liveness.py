@@ -1,0 +1,54 @@
+"""Who is alive, judged by the server's own clock and nothing else."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..tables import Liveness
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How long silence may last. `interval` is the agreed time between beats."""
+
+    interval: timedelta
+    late_after: timedelta
+    lost_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What silence means at one moment; `due_at` is when it has to be judged again (None: never by itself)."""
+
+    state: Liveness
+    reason: str
+    missed_beats: int
+    due_at: datetime | None
+
+
+def alive(now: datetime, limits: Thresholds) -> Verdict:
+    """The verdict at the moment a beat arrives."""
+    return Verdict(Liveness.ONLINE, "heartbeat received", 0, now + limits.late_after)
+
+
+def judge(last_beat: datetime, now: datetime, serving_since: datetime, limits: Thresholds) -> Verdict:
+    """The verdict on somebody who was last heard at `last_beat`.
+
+    Silence is counted from the moment this server could hear at all: after a restart nobody is late or lost
+    because the server was away.
+    """
+    heard = max(last_beat, serving_since)
+    silence = now - heard
+    missed = max(0, int(silence / limits.interval))
+    if silence >= limits.lost_after:
+        return Verdict(Liveness.LOST, f"no heartbeat for {int(silence.total_seconds())} s", missed, None)
+    if silence >= limits.late_after:
+        return Verdict(Liveness.LATE, f"{missed} heartbeats missed", missed, heard + limits.lost_after)
+    return Verdict(Liveness.ONLINE, "heartbeat received", missed, heard + limits.late_after)
+
+
+def silent_together(silent: int, total: int) -> bool:
+    """Whether so many of a cluster's agents went silent that the cluster is the problem, not each agent.
+
+    More than half, and at least three: with fewer, one alert each says more.
+    """
+    return silent >= 3 and silent * 2 > total

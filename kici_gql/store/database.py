@@ -1,0 +1,186 @@
+"""The database: where connections come from, and `Store.transaction`, the only place that commits."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ..events import Entry
+from ..settings import Settings
+from .transaction import Job, Outcome, Tx, run_batch
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Clock = Callable[[], datetime]
+Committed = Callable[[Sequence[Entry]], None]
+
+# A batch ends when the queue is empty or at this size: what waits behind it never waits for more than one batch.
+_BATCH_JOBS = 128
+_MAX_WAITING = 10_000
+
+
+class _Writer(Protocol):
+    async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]: ...
+    async def close(self) -> None: ...
+
+
+class Store:
+    """The only door to the database.
+
+    `on_commit` is called on the event loop after each commit with the log entries it appended, oldest first.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, on_commit: Committed = lambda entries: None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._on_commit = on_commit
+        self._queue: asyncio.Queue[Job] = asyncio.Queue(_MAX_WAITING)
+        self._readers: AsyncEngine
+        self._writer: _Writer
+        self._task: asyncio.Task[None] | None = None
+
+    def now(self) -> datetime:
+        """The server's time: the only clock that anything is judged by."""
+        return self._clock()
+
+    async def open(self) -> None:
+        """Connect and start writing. The schema must be there already (`migrations.upgrade`)."""
+        url = self._settings.database_url
+        if self._settings.is_sqlite:
+            self._readers = _sqlite_readers(url)
+            self._writer = _SqliteWriter(url)
+        else:
+            engine = create_async_engine(
+                url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_pre_ping=True
+            )
+            self._readers = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._writer = _PostgresWriter(engine)
+        self._task = asyncio.create_task(self._write_forever(), name="store-writer")
+
+    async def close(self) -> None:
+        """Finish what is queued, then disconnect."""
+        if self._task is not None:
+            await self._queue.join()
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+            await self._writer.close()
+            await self._readers.dispose()
+
+    async def transaction(self, org_id: str | None, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one transaction and answer after its commit.
+
+        Transactions that arrive together share one commit; each stands or falls alone. `work` runs off the event
+        loop, so all it does must be done through its `Tx`, and it runs on when the caller is cancelled.
+        Raises the KiciError that `work` raises, or Unavailable when the database can't do it.
+        """
+        job = Job(org_id, work, asyncio.get_running_loop().create_future())
+        await self._queue.put(job)
+        result: T = await asyncio.shield(job.future)
+        return result
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `query` in one read-only snapshot of the database."""
+        async with self._readers.connect() as connection, connection.begin():
+            return await connection.run_sync(query, *args, **kwargs)
+
+    async def _write_forever(self) -> None:
+        while True:
+            jobs = [await self._queue.get()]
+            while len(jobs) < _BATCH_JOBS and not self._queue.empty():
+                jobs.append(self._queue.get_nowait())
+            try:
+                self._settle(await self._writer.run(jobs, self._clock()))
+            except Exception as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
+                for job in jobs:
+                    job.fail(error)
+            finally:
+                for _ in jobs:
+                    self._queue.task_done()
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        entries = [entry for outcome in outcomes for entry in outcome.entries]
+        if entries:
+            self._on_commit(entries)
+        for outcome in outcomes:
+            outcome.settle()
+
+
+class _SqliteWriter:
+    """SQLite has one writer: one connection in one thread, so a whole batch costs one hop off the event loop."""
+
+    def __init__(self, url: str) -> None:
+        sync_url = make_url(url).set(drivername="sqlite+pysqlite")
+        self._engine = create_engine(sync_url, json_serializer=_dumps, json_deserializer=orjson.loads)
+        _prepare_sqlite(self._engine, begin="BEGIN IMMEDIATE")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+
+    async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, jobs, now)
+
+    def _run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
+        with self._engine.connect() as connection:
+            return run_batch(connection, jobs, now)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+
+class _PostgresWriter:
+    """PostgreSQL through asyncpg. The batch locks the heads of its orgs' logs, so commit order is sequence order."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(run_batch, jobs, now)
+
+    async def close(self) -> None:
+        """The engine is disposed of with the readers, who share its pool."""
+
+
+def _sqlite_readers(url: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_size=4, max_overflow=4
+    )
+    _prepare_sqlite(engine.sync_engine, begin="BEGIN", query_only=True)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, *, begin: str, query_only: bool = False) -> None:
+    """WAL, foreign keys, and a BEGIN of our own: the driver's legacy one comes too late for a read snapshot."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "busy_timeout=5000",
+            f"query_only={int(query_only)}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()

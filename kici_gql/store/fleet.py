@@ -1,0 +1,134 @@
+"""Clusters, orchestrators, scalers and agents."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, func, select
+from sqlmodel import SQLModel
+
+from ..tables import Agent, Cluster, Liveness, Orchestrator, Scaler, table_of
+from .records import fetch_all, fetch_one
+
+_cluster = table_of(Cluster)
+_orchestrator = table_of(Orchestrator)
+_scaler = table_of(Scaler)
+_agent = table_of(Agent)
+
+PRESENT = (Liveness.ONLINE, Liveness.LATE)
+"""Counted as being there."""
+
+Child = TypeVar("Child", bound=SQLModel)
+
+
+def cluster_named(connection: Connection, org_id: str, name: str) -> Cluster | None:
+    query = select(_cluster).where(_cluster.c.org_id == org_id, _cluster.c.name == name)
+    return fetch_one(connection, query, Cluster)
+
+
+def orchestrator_of(connection: Connection, org_id: str, connection_id: str) -> Orchestrator | None:
+    """The org's orchestrator with this connection id."""
+    query = select(_orchestrator).where(
+        _orchestrator.c.connection_id == connection_id, _orchestrator.c.org_id == org_id
+    )
+    return fetch_one(connection, query, Orchestrator)
+
+
+def instance_of(connection: Connection, cluster_id: str, instance_id: str) -> Orchestrator | None:
+    query = select(_orchestrator).where(
+        _orchestrator.c.cluster_id == cluster_id, _orchestrator.c.instance_id == instance_id
+    )
+    return fetch_one(connection, query, Orchestrator)
+
+
+def auto_named_home(connection: Connection, org_id: str, instance_id: str) -> Cluster | None:
+    """The cluster we named ourselves for this instance when it first connected without a name."""
+    query = (
+        select(_cluster)
+        .join(_orchestrator, _orchestrator.c.cluster_id == _cluster.c.id)
+        .where(_cluster.c.org_id == org_id, _cluster.c.auto_named, _orchestrator.c.instance_id == instance_id)
+        .order_by(_cluster.c.id)
+        .limit(1)
+    )
+    return fetch_one(connection, query, Cluster)
+
+
+def children(
+    connection: Connection, model: type[Child], org_id: str, parent: str, ids: Collection[str]
+) -> Sequence[Child]:
+    """All rows of `model` whose column `parent` is one of `ids`, ordered by id."""
+    table = table_of(model)
+    query = (
+        select(table).where(table.c[parent].in_(sorted(ids)), table.c.org_id == org_id).order_by(table.c.id)
+    )
+    return fetch_all(connection, query, model)
+
+
+def whole(connection: Connection, model: type[Child], org_id: str, cluster_id: str | None) -> Sequence[Child]:
+    """All rows of `model` in the org, or in one cluster of it, ordered by id."""
+    table = table_of(model)
+    query = select(table).where(table.c.org_id == org_id).order_by(table.c.id)
+    if cluster_id is not None:
+        query = query.where((table.c.id if model is Cluster else table.c.cluster_id) == cluster_id)
+    return fetch_all(connection, query, model)
+
+
+def agents_by_name(connection: Connection, cluster_id: str, agent_ids: Collection[str]) -> dict[str, Agent]:
+    """The cluster's agents of these names, by name."""
+    query = select(_agent).where(_agent.c.cluster_id == cluster_id, _agent.c.agent_id.in_(sorted(agent_ids)))
+    return {agent.agent_id: agent for agent in fetch_all(connection, query, Agent)}
+
+
+def due(
+    connection: Connection, model: type[Child], org_id: str, now: datetime, limit: int
+) -> Sequence[Child]:
+    """Rows of the org whose silence has to be judged, longest overdue first."""
+    table = table_of(model)
+    query = (
+        select(table)
+        .where(table.c.due_at <= now, table.c.org_id == org_id)
+        .order_by(table.c.due_at)
+        .limit(limit)
+    )
+    return fetch_all(connection, query, model)
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When somebody's silence has to be judged next."""
+    moments = [
+        connection.execute(select(func.min(table.c.due_at))).scalar_one() for table in (_orchestrator, _agent)
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def present_agents(connection: Connection, scaler_ids: Collection[str]) -> dict[str, int]:
+    """How many agents of each scaler are there."""
+    query = (
+        select(_agent.c.scaler_id, func.count().label("n"))
+        .where(_agent.c.scaler_id.in_(sorted(scaler_ids)), _agent.c.liveness.in_(PRESENT))
+        .group_by(_agent.c.scaler_id)
+    )
+    return {row.scaler_id: row.n for row in connection.execute(query)}
+
+
+def liveness_counts(connection: Connection, cluster_id: str) -> dict[Liveness, int]:
+    """How many of the cluster's agents are in each state."""
+    query = select(_agent.c.liveness, func.count().label("n")).where(_agent.c.cluster_id == cluster_id)
+    return {row.liveness: row.n for row in connection.execute(query.group_by(_agent.c.liveness))}
+
+
+def agents_in(connection: Connection, cluster_id: str, states: Collection[Liveness]) -> Sequence[Agent]:
+    """The cluster's agents that are in one of these states, ordered by id."""
+    query = select(_agent).where(_agent.c.cluster_id == cluster_id, _agent.c.liveness.in_(states))
+    return fetch_all(connection, query.order_by(_agent.c.id), Agent)
+
+
+def orgs_due(connection: Connection, now: datetime) -> Sequence[str]:
+    """Orgs in which somebody's silence has to be judged."""
+    found: set[str] = set()
+    for table in (_orchestrator, _agent):
+        found.update(
+            row.org_id
+            for row in connection.execute(select(table.c.org_id).where(table.c.due_at <= now).distinct())
+        )
+    return sorted(found)

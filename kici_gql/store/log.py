@@ -1,0 +1,73 @@
+"""Reading and trimming the event log."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from ..events import Cursor, Entry, Topic, iso
+from ..tables import LogEntry, Org, table_of
+
+_org = table_of(Org)
+_entry = table_of(LogEntry)
+
+
+def head(connection: Connection, org_id: str) -> Cursor:
+    """The present position of the org's log. Raises LookupError when there is no such org."""
+    row = connection.execute(select(_org.c.log_epoch, _org.c.last_seq).where(_org.c.id == org_id)).first()
+    if row is None:
+        raise LookupError(org_id)
+    return Cursor(row.log_epoch, row.last_seq)
+
+
+def bounds(connection: Connection, org_id: str) -> tuple[str, int, int]:
+    """Epoch, first and last readable sequence number of the org's log. Raises LookupError for an unknown org."""
+    query = select(_org.c.log_epoch, _org.c.first_seq, _org.c.last_seq).where(_org.c.id == org_id)
+    row = connection.execute(query).first()
+    if row is None:
+        raise LookupError(org_id)
+    return row.log_epoch, row.first_seq, row.last_seq
+
+
+def heads(connection: Connection, org_ids: Collection[str]) -> dict[str, int]:
+    """Newest sequence number of each org named."""
+    rows = connection.execute(select(_org.c.id, _org.c.last_seq).where(_org.c.id.in_(sorted(org_ids))))
+    return {row.id: row.last_seq for row in rows}
+
+
+def entries_after(
+    connection: Connection, org_id: str, seq: int, topics: Collection[Topic], limit: int
+) -> list[Entry]:
+    """Entries of these topics that end behind `seq`, oldest first, at most `limit`."""
+    query = (
+        select(_entry)
+        .where(
+            _entry.c.org_id == org_id,
+            _entry.c.seq > seq,
+            _entry.c.topic.in_([topic.value for topic in topics]),
+        )
+        .order_by(_entry.c.seq)
+        .limit(limit)
+    )
+    return [
+        Entry(row.org_id, row.first_seq, row.seq, Topic(row.topic), iso(row.at), row.body)
+        for row in connection.execute(query)
+    ]
+
+
+def trim(connection: Connection, org_id: str, older_than: datetime, keep_events: int, limit: int) -> int:
+    """Remove at most `limit` of the oldest entries that are too old or too many. Returns how many went."""
+    _, _, last_seq = bounds(connection, org_id)
+    floor = last_seq - keep_events
+    query = (
+        select(_entry.c.seq)
+        .where(_entry.c.org_id == org_id, (_entry.c.at < older_than) | (_entry.c.seq <= floor))
+        .order_by(_entry.c.seq)
+        .limit(limit)
+    )
+    doomed = [row.seq for row in connection.execute(query)]
+    if not doomed:
+        return 0
+    connection.execute(delete(_entry).where(_entry.c.org_id == org_id, _entry.c.seq <= doomed[-1]))
+    connection.execute(update(_org).where(_org.c.id == org_id).values(first_seq=doomed[-1] + 1))
+    return len(doomed)

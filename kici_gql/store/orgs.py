@@ -1,0 +1,51 @@
+"""Orgs and tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from ..tables import Org, Token, table_of
+from .records import fetch_all, fetch_one
+
+_org = table_of(Org)
+_token = table_of(Token)
+
+
+def org_by_id(connection: Connection, org_id: str) -> Org | None:
+    return fetch_one(connection, select(_org).where(_org.c.id == org_id), Org)
+
+
+def org_by_slug(connection: Connection, slug: str) -> Org | None:
+    return fetch_one(connection, select(_org).where(_org.c.slug == slug), Org)
+
+
+def all_orgs(connection: Connection) -> Sequence[Org]:
+    """Every tenant: for the server's own chores, never for a caller."""
+    return fetch_all(connection, select(_org).order_by(_org.c.id), Org)
+
+
+def token_by_hash(connection: Connection, sha256: str) -> tuple[Token, Org] | None:
+    """A token and its org, by the hash of the token's secret."""
+    token = fetch_one(connection, select(_token).where(_token.c.sha256 == sha256), Token)
+    if token is None:
+        return None
+    org = org_by_id(connection, token.org_id)
+    assert org is not None, "a foreign key says so"
+    return token, org
+
+
+def tokens_of(connection: Connection, org_id: str) -> Sequence[Token]:
+    query = select(_token).where(_token.c.org_id == org_id).order_by(_token.c.id)
+    return fetch_all(connection, query, Token)
+
+
+def touch_token(connection: Connection, org_id: str, token_id: str, now: datetime) -> None:
+    """Note that a token was used."""
+    connection.execute(
+        update(_token).where(_token.c.id == token_id, _token.c.org_id == org_id).values(last_used_at=now)
+    )
+
+
+def any_org(connection: Connection) -> bool:
+    return connection.execute(select(_org.c.id).limit(1)).first() is not None

@@ -1,0 +1,189 @@
+"""Keyset paging: one implementation for every connection of the API.
+
+A page is found by where it starts in the order, never by counting rows, so rows that come or go meanwhile are
+neither skipped nor repeated, and a deep page costs what the first one costs.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
+from sqlmodel import SQLModel
+
+from ..errors import InvalidInput
+from ..tables import table_of
+from .records import fetch_all
+
+Record = TypeVar("Record", bound=SQLModel)
+
+MAX_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What part of a list is asked for: `first` after `after`, or `last` before `before`."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    @property
+    def backward(self) -> bool:
+        return self.last is not None
+
+    @property
+    def size(self) -> int:
+        """Rows asked for. Raises InvalidInput when both or too many are asked for."""
+        if self.first is not None and self.last is not None:
+            raise InvalidInput("first and last exclude each other", hint="Send one of them.", path=["last"])
+        name, size = ("last", self.last) if self.last is not None else ("first", self.first)
+        size = 50 if size is None else size
+        if not 0 <= size <= MAX_PAGE:
+            raise InvalidInput(f"{name} is {size}", hint=f"Ask for 0 to {MAX_PAGE} at a time.", path=[name])
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Sort by one column; the id breaks ties. Rows without a value come last in either direction."""
+
+    column: str = "id"
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[Record]):
+    """One page of rows and whether there are more on either side."""
+
+    rows: Sequence[Record]
+    order: Order
+    has_next: bool
+    has_previous: bool
+
+    def cursor(self, row: Record) -> str:
+        """Where `row` stands in this order."""
+        key = getattr(row, self.order.column)
+        text = orjson.dumps([self.order.column, self.order.descending, key, row.id])  # type: ignore[attr-defined]
+        return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def pages(
+    connection: Connection,
+    model: type[Record],
+    parent: str,
+    parent_ids: Sequence[str],
+    conditions: Sequence[ColumnElement[bool]],
+    order: Order,
+    window: Window,
+) -> dict[str, Slice[Record]]:
+    """The same page of the list below each parent, in one statement however many parents there are.
+
+    Raises InvalidInput for a cursor of another order, or bad bounds.
+    """
+    size, table = window.size, table_of(model)
+    query = select(table).where(*conditions, *_bounds(table, order, window), table.c[parent].in_(sorted(parent_ids)))
+    by = _ordering(table, order, window)
+    if len(parent_ids) > 1:
+        place = func.row_number().over(partition_by=table.c[parent], order_by=by).label("place")
+        ranked = query.add_columns(place).subquery()
+        query = select(*(ranked.c[column.name] for column in table.c)).where(ranked.c.place <= size + 1)
+        query = query.order_by(ranked.c.place)
+    else:
+        query = query.order_by(*by).limit(size + 1)
+    found: dict[str, list[Record]] = {id_: [] for id_ in parent_ids}
+    for row in fetch_all(connection, query, model):
+        found[getattr(row, parent)].append(row)
+    return {id_: _slice(rows, order, window) for id_, rows in found.items()}
+
+
+def totals(
+    connection: Connection,
+    model: type[SQLModel],
+    parent: str,
+    parent_ids: Sequence[str],
+    conditions: Sequence[ColumnElement[bool]],
+) -> dict[str, int]:
+    """How many rows the whole list below each parent has; parents without any are left out."""
+    column = table_of(model).c[parent]
+    query = select(column, func.count().label("n")).where(*conditions, column.in_(sorted(parent_ids))).group_by(column)
+    return {row[0]: row.n for row in connection.execute(query)}
+
+
+def _bounds(table: Table, order: Order, window: Window) -> list[ColumnElement[bool]]:
+    column, id_, found = table.c[order.column], table.c.id, []
+    for text, name, behind in ((window.after, "after", True), (window.before, "before", False)):
+        if text is not None:
+            key = _parse(text, order, name, column)
+            found.append(_beyond(column, id_, key, behind != order.descending, order.descending))
+    return found
+
+
+def _ordering(table: Table, order: Order, window: Window) -> list[ColumnElement[Any]]:
+    # Walking backward is walking forward in the opposite order, and turning the page round at the end.
+    flipped = order.descending != window.backward
+    column, id_ = table.c[order.column], table.c.id
+    tie = id_.desc() if flipped else id_.asc()
+    return [*_direction(column, id_, flipped, window.backward), tie]
+
+
+def _slice(rows: list[Record], order: Order, window: Window) -> Slice[Record]:
+    more = len(rows) > window.size
+    rows = rows[: window.size]
+    if window.backward:
+        rows.reverse()
+        return Slice(rows, order, has_next=window.before is not None, has_previous=more)
+    return Slice(rows, order, has_next=more, has_previous=window.after is not None)
+
+
+def _direction(
+    column: ColumnElement[Any], id_: ColumnElement[Any], flipped: bool, backward: bool
+) -> list[ColumnElement[Any]]:
+    if column is id_:
+        return []
+    if not getattr(column, "nullable", True):
+        return [column.desc() if flipped else column.asc()]
+    nulls = column.is_(None)
+    return [nulls.desc() if backward else nulls.asc(), column.desc() if flipped else column.asc()]
+
+
+def _beyond(
+    column: ColumnElement[Any], id_: ColumnElement[Any], key: tuple[Any, str], greater: bool, descending: bool
+) -> ColumnElement[bool]:
+    """Rows on one side of a place in the order; rows without a value stand behind all others."""
+    value, row_id = key
+    further = id_ > row_id if greater else id_ < row_id
+    if column is id_:
+        return further
+    behind = greater != descending
+    if value is None:
+        tie = and_(column.is_(None), further)
+        return tie if behind else or_(column.is_not(None), tie)
+    side = column > value if greater else column < value
+    here = or_(side, and_(column == value, further))
+    return or_(here, column.is_(None)) if behind else here
+
+
+def _parse(text: str, order: Order, name: str, sorted_by: ColumnElement[Any]) -> tuple[Any, str]:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        column, descending, value, row_id = orjson.loads(raw)
+        if (column, descending) != (order.column, order.descending) or not isinstance(row_id, str):
+            raise ValueError
+        expected = sorted_by.type.python_type
+        if expected is datetime and value is not None:
+            value = datetime.fromisoformat(value)
+        if value is not None and not isinstance(value, str if issubclass(expected, str) else expected):
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise InvalidInput(
+            f"{name} is not a cursor of this list in this order",
+            hint="Send a cursor that this list gave.",
+            path=[name],
+        ) from error
+    return value, row_id

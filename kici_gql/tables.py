@@ -1,0 +1,332 @@
+"""The rows. Declarations only: every statement is in `store`, every rule in `rules`.
+
+Ids are typed and sortable by time (`agt_…`), never reused, and are the public GraphQL ids too.
+A row that can change carries `revision`, which grows with each change a user would notice.
+"""
+
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, cast
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Enum,
+    Index,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+
+class Prefix(StrEnum):
+    """First part of an id: which kind of object it names."""
+
+    ORG = "org"
+    TOKEN = "tok"  # noqa: S105 - the kind of an id, not a password
+    CLUSTER = "clu"
+    ORCHESTRATOR = "orc"
+    SCALER = "scl"
+    AGENT = "agt"
+    ALERT = "alr"
+    AUDIT = "aud"
+
+
+def new_id(prefix: Prefix, now: datetime) -> str:
+    """A fresh id: kind, milliseconds since 1970 in hex, and 80 random bits."""
+    return f"{prefix}_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"
+
+
+class OrchestratorRole(StrEnum):
+    COORDINATOR = "COORDINATOR"
+    WORKER = "WORKER"
+
+
+class ScalerType(StrEnum):
+    CONTAINER = "CONTAINER"
+    FIRECRACKER = "FIRECRACKER"
+    BARE_METAL = "BARE_METAL"
+    KUBERNETES = "KUBERNETES"
+
+
+class Liveness(StrEnum):
+    ONLINE = "ONLINE"
+    LATE = "LATE"
+    LOST = "LOST"
+    OFFLINE = "OFFLINE"
+    NEVER_SEEN = "NEVER_SEEN"
+
+
+class AlertKind(StrEnum):
+    ORCHESTRATOR_DISCONNECTED = "ORCHESTRATOR_DISCONNECTED"
+    AGENT_LOST = "AGENT_LOST"
+    CLUSTER_SILENT = "CLUSTER_SILENT"
+    SCALER_AT_CAPACITY = "SCALER_AT_CAPACITY"
+    VERSION_SKEW = "VERSION_SKEW"
+    REPORTED = "REPORTED"
+
+
+class AlertSeverity(StrEnum):
+    CRITICAL = "CRITICAL"
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+
+class AlertState(StrEnum):
+    OPEN = "OPEN"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    RESOLVED = "RESOLVED"
+
+
+class TokenScope(StrEnum):
+    VIEWER = "VIEWER"
+    OPERATOR = "OPERATOR"
+    ADMIN = "ADMIN"
+    ORCHESTRATOR = "ORCHESTRATOR"
+
+
+class AuditOutcome(StrEnum):
+    SUCCEEDED = "SUCCEEDED"
+    REFUSED = "REFUSED"
+
+
+def _json() -> Any:
+    return Field(sa_column=Column(JSON, nullable=False))
+
+
+def _enum(values: type[StrEnum]) -> Any:
+    """A text column, not a native enum: a new value must not need a migration that locks the table."""
+    return Field(sa_type=cast(Any, Enum(values, native_enum=False, length=32)))
+
+
+def _seq(**options: Any) -> Any:
+    return Field(sa_type=BigInteger, **options)
+
+
+class Org(SQLModel, table=True):
+    """A tenant, and the head of its event log: events `first_seq` to `last_seq` of log `log_epoch` can be read."""
+
+    id: str = Field(primary_key=True)
+    slug: str = Field(unique=True)
+    name: str
+    created_at: datetime
+    log_epoch: str
+    first_seq: int = _seq(default=1)
+    last_seq: int = _seq(default=0)
+
+
+class Token(SQLModel, table=True):
+    """A credential. Only the SHA-256 of its secret is kept; `prefix` is enough to recognise it by eye."""
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id", index=True)
+    name: str
+    prefix: str
+    sha256: str = Field(unique=True)
+    scope: TokenScope = _enum(TokenScope)
+    cluster_name: str | None = None
+    created_by: str | None = None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class Cluster(SQLModel, table=True):
+    __table_args__ = (UniqueConstraint("org_id", "name"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    name: str
+    auto_named: bool = False
+    pending_name: str | None = None
+    created_at: datetime
+    revision: int = 1
+
+
+class Orchestrator(SQLModel, table=True):
+    """One orchestrator process; `due_at` is when its silence has to be judged next, None when it need not be."""
+
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "instance_id"),
+        Index("orchestrator_due", "due_at"),
+        Index("orchestrator_org", "org_id", "id"),
+        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND memory_used_mb >= 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    instance_id: str
+    instance_named: bool
+    connection_id: str = Field(unique=True)
+    role: OrchestratorRole = _enum(OrchestratorRole)
+    version: str
+    mode: str
+    hostname: str
+    running_as: str
+    platform: str
+    arch: str
+    cpu_count: int
+    memory_used_mb: int
+    memory_total_mb: int
+    uptime_seconds: int
+    routing_keys: list[str] = _json()
+    capabilities: list[str] = _json()
+    registry_version: str | None = None
+    running_jobs: int = 0
+    queued_jobs: int = 0
+    liveness: Liveness = _enum(Liveness)
+    liveness_reason: str
+    liveness_since: datetime
+    missed_beats: int = 0
+    connected_at: datetime
+    disconnected_at: datetime | None = None
+    last_heartbeat_at: datetime
+    clock_skew_ms: int | None = None
+    due_at: datetime | None = None
+    revision: int = 1
+
+
+class Scaler(SQLModel, table=True):
+    __table_args__ = (
+        UniqueConstraint("orchestrator_id", "name"),
+        Index("scaler_org", "org_id", "id"),
+        CheckConstraint("max_agents >= 0 AND active_agents >= 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id", index=True)
+    orchestrator_id: str = Field(foreign_key="orchestrator.id")
+    name: str
+    type: ScalerType = _enum(ScalerType)
+    active_agents: int = 0
+    max_agents: int
+    labels: list[str] = _json()
+    config_summary: dict[str, str] = _json()
+    hosts: list[str] = _json()
+    revision: int = 1
+
+
+class Agent(SQLModel, table=True):
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "agent_id"),
+        Index("agent_due", "due_at"),
+        Index("agent_org", "org_id", "id"),
+        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND memory_used_mb >= 0"),
+        CheckConstraint("active_jobs >= 0 AND max_concurrency > 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    orchestrator_id: str = Field(foreign_key="orchestrator.id", index=True)
+    scaler_id: str | None = Field(default=None, foreign_key="scaler.id", index=True)
+    agent_id: str
+    version: str
+    hostname: str
+    running_as: str
+    platform: str
+    arch: str
+    cpu_count: int
+    memory_used_mb: int = 0
+    memory_total_mb: int
+    uptime_seconds: int = 0
+    labels: list[str] = _json()
+    active_jobs: int = 0
+    max_concurrency: int
+    paused: bool = False
+    liveness: Liveness = _enum(Liveness)
+    liveness_reason: str
+    liveness_since: datetime
+    missed_beats: int = 0
+    first_seen_at: datetime
+    last_heartbeat_at: datetime | None = None
+    due_at: datetime | None = None
+    revision: int = 1
+
+
+class LogEntry(SQLModel, table=True):
+    """A stored `events.Entry`. The second index lets a reader of one topic skip all others."""
+
+    __tablename__ = "event_log"
+    __table_args__ = (
+        Index("event_log_topic", "org_id", "topic", "seq"),
+        Index("event_log_at", "org_id", "at"),
+    )
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    seq: int = _seq(primary_key=True)
+    first_seq: int = _seq()
+    topic: str
+    at: datetime
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Alert(SQLModel, table=True):
+    """One problem. `dedupe_key` names the problem, so that it re-opens instead of piling up."""
+
+    __table_args__ = (
+        UniqueConstraint("org_id", "dedupe_key"),
+        Index("alert_state", "org_id", "state", "opened_at", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str | None = Field(default=None, foreign_key="cluster.id", index=True)
+    dedupe_key: str
+    kind: AlertKind = _enum(AlertKind)
+    severity: AlertSeverity = _enum(AlertSeverity)
+    state: AlertState = _enum(AlertState)
+    message: str
+    subject_id: str | None = None
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_note: str | None = None
+    acknowledged_until: datetime | None = None
+    flap_count: int = 0
+    evidence: list[int] = _json()
+    revision: int = 1
+
+
+class Audit(SQLModel, table=True):
+    __table_args__ = (Index("audit_at", "org_id", "at", "id"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    at: datetime
+    token_id: str | None = None
+    token_name: str | None = None
+    action: str
+    object_id: str | None = None
+    outcome: AuditOutcome = _enum(AuditOutcome)
+    error_code: str | None = None
+    detail: str | None = None
+    request_id: str | None = None
+
+
+class Idempotency(SQLModel, table=True):
+    """What a key already led to: `result` is whatever the action needs to answer the same again."""
+
+    __table_args__ = (Index("idempotency_at", "created_at"),)
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    token_id: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    input_sha256: str
+    result: dict[str, Any] = _json()
+    created_at: datetime
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The Core table behind a row class, for statements."""
+    return cast(Table, model.__table__)  # type: ignore[attr-defined]
