@@ -1,0 +1,3 @@
+from tests.examples.conftest import server
+
+__all__ = ["server"]
