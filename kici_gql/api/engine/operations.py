@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql import ExecutionResult, GraphQLSchema, OperationType
 from graphql.execution import create_source_event_stream
 
 from kici_gql.api.engine import faults
@@ -25,7 +25,7 @@ from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.live import Frame, Live
 from kici_gql.api.engine.ports import MakeContext, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
-from kici_gql.errors import ErrorCode, KiciError, LimitExceeded
+from kici_gql.errors import ErrorCode, LimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +205,9 @@ def _answer(data: object, errors: list[FormattedError]) -> bytes:
 
 async def _source(executor: FrameExecutor, request_id: str) -> Any:
     """What the subscription's resolver returned; raises RequestRefused when it raised."""
-    try:
-        stream: Any = create_source_event_stream(executor)
-        if executor.is_awaitable(stream):
-            stream = await stream
-    except (StopIteration, RuntimeError) as error:
-        # graphql-core takes the first root field without asking whether @skip has left one.
-        if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
-            message = "The subscription selects no field."
-            raise RequestRefused([faults.problem(message, faults.VALIDATION_FAILED)]) from None
-        raise
+    stream: Any = create_source_event_stream(executor)
+    if executor.is_awaitable(stream):
+        stream = await stream
     if isinstance(stream, ExecutionResult):
-        raise RequestRefused(faults.from_execution(cast("list[GraphQLError]", stream.errors), request_id))
+        raise RequestRefused(faults.from_execution(stream.errors or [], request_id))
     return stream
-
-
-__all__ = ["KiciError", "Operations", "PlainSubscription", "Prepared", "Result", "Subscription"]
