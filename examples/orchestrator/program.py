@@ -72,7 +72,15 @@ async def _run(options: argparse.Namespace, token: str, state: StateDirectory) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, orchestrator.stop, f"stopped by {number.name}")
+    if options.until_eof:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, orchestrator)
     await orchestrator.run()
+
+
+def _stop_at_eof(orchestrator: Orchestrator) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        orchestrator.stop("stopped with the program that started it")
 
 
 def agent_ids(instance_id: str, count: int) -> list[str]:
@@ -122,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         default=_default_state_dir(),
         help="where it remembers its names (%(default)s)",
     )
+    add("--until-eof", action="store_true",
+        help="stop when standard input ends: for a program that starts this one through a pipe")  # fmt: skip
     add("--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(%(default)s)")
     return parser
 
