@@ -38,7 +38,7 @@ _HEARTBEAT = f"""
 mutation Heartbeat($input: OrchestratorHeartbeatInput!) {{
   answer: orchestratorHeartbeat(input: $input) {{
     __typename
-    ... on OrchestratorHeartbeatSuccess {{ acceptedAgents heartbeatIntervalSeconds }}
+    ... on OrchestratorHeartbeatSuccess {{ heartbeatIntervalSeconds unknownAgents }}
     {_ERROR}
   }}
 }}"""
@@ -85,6 +85,14 @@ class Connection:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the server answered to ``orchestratorHeartbeat``; agents it has never been told of are ``unknown``."""
+
+    heartbeat_interval_seconds: float
+    unknown_agents: frozenset[str]
+
+
 class Link:
     """One open WebSocket to the server; made by ``open_link``.
 
@@ -105,10 +113,10 @@ class Link:
             answer["replayed"],
         )
 
-    async def heartbeat(self, values: dict[str, Any]) -> float:
-        """Send an OrchestratorHeartbeatInput; answers the interval in seconds that the server wants from now on."""
+    async def heartbeat(self, values: dict[str, Any]) -> Heard:
+        """Send an OrchestratorHeartbeatInput."""
         answer = await self._mutate(_HEARTBEAT, values)
-        return float(answer["heartbeatIntervalSeconds"])
+        return Heard(answer["heartbeatIntervalSeconds"], frozenset(answer["unknownAgents"]))
 
     async def report_inventory(self, values: dict[str, Any]) -> None:
         """Send an OrchestratorReportInventoryInput."""
@@ -153,7 +161,6 @@ async def open_link(url: str, token: str) -> AsyncIterator[Link]:
     """
     transport = WebsocketsTransport(
         websocket_url(url),
-        headers={"Authorization": f"Bearer {token}"},
         init_payload={"authorization": f"Bearer {token}"},
         # gql offers the legacy protocol first, which knows no mutations.
         subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
@@ -190,8 +197,11 @@ def _translate(error: Exception) -> Exception:
     """The exception of ours that a failure in gql or below it amounts to."""
     if isinstance(error, TransportQueryError):
         first: dict[str, Any] = (error.errors or [{}])[0]
-        code = (first.get("extensions") or {}).get("code", "INTERNAL")
-        return _refusal(code, str(first.get("message", error)), None, retryable=False)
+        extensions = first.get("extensions") or {}
+        code = extensions.get("code", "INTERNAL")
+        # A fault of the server's own may be gone the next time.
+        retryable = bool(extensions.get("retryable")) or code == "INTERNAL"
+        return _refusal(code, str(first.get("message", error)), extensions.get("hint"), retryable)
     cause: BaseException | None = error
     while cause is not None:
         if (

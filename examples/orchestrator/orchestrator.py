@@ -149,7 +149,10 @@ class Orchestrator:
         beats = self.scaler.beats_since(max(self._last_beat_at, started - self.interval_seconds))
         known = {agent_id: beat for agent_id, beat in beats.items() if agent_id in self._announced}
         figures = heartbeat(connection.id, datetime.now(UTC), host_figures(), known)
-        await self._adopt_interval(await link.heartbeat(figures))
+        heard = await link.heartbeat(figures)
+        await self._adopt_interval(heard.heartbeat_interval_seconds)
+        for agent_id in heard.unknown_agents:
+            self._announced.pop(agent_id, None)
         self._last_beat_at = started
         self._next_beat_at = started + self.interval_seconds
         self._note_up()

@@ -16,7 +16,7 @@ CONNECTED: Answer = {
     "heartbeatIntervalSeconds": 1,
     "replayed": False,
 }
-FINE: Answer = {"__typename": "Success", "acceptedAgents": 1, "heartbeatIntervalSeconds": 1}
+FINE: Answer = {"__typename": "Success", "unknownAgents": [], "heartbeatIntervalSeconds": 1}
 
 
 class HangUp(Exception):
@@ -26,7 +26,7 @@ class HangUp(Exception):
 class ScriptedServer:
     """Speaks graphql-transport-ws. Mutations are answered from ``answers``, else with success.
 
-    Each subscription plays the next of ``streams``: frames, and at its end a close code, or the word ``complete`` or
+    Each subscription plays the next of ``streams``: frames of its field ``root``, and at its end a close code, or the word ``complete`` or
     ``error``; without an end it stays open.
     """
 
@@ -36,6 +36,7 @@ class ScriptedServer:
         self.subscriptions: list[dict[str, Any]] = []
         self.streams: list[list[Answer | int | str]] = []
         self.init_payloads: list[dict[str, Any]] = []
+        self.root = "stream"
         self.init_close_code: int | None = None
         self.port = 0
         self._server: Server | None = None
@@ -77,7 +78,7 @@ class ScriptedServer:
         for step in self.streams.pop(0) if self.streams else []:
             match step:
                 case dict():
-                    await _send(socket, id_, "next", {"data": {"stream": step}})
+                    await _send(socket, id_, "next", {"data": {self.root: step}})
                 case int():
                     await asyncio.sleep(0.01)  # so that the frames before it are read
                     await socket.close(step, "as told")

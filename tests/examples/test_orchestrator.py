@@ -150,6 +150,15 @@ async def test_alerts_that_an_earlier_life_left_open_are_resolved(
     ]
 
 
+async def test_agents_that_the_server_does_not_know_are_reported_again(
+    server: ScriptedServer, tmp_path: Path, eventually: Eventually
+) -> None:
+    server.answers["Heartbeat"] = [FINE, FINE | {"unknownAgents": ["a-1"]}]
+    async with orchestrator(server, tmp_path, agents=2):
+        await eventually(lambda: server.sent("ReportInventory"))
+    assert [agent["agentId"] for agent in server.sent("ReportInventory")[0]["agents"]] == ["a-1"]
+
+
 async def test_a_report_that_is_refused_does_not_end_it(
     server: ScriptedServer, tmp_path: Path, eventually: Eventually
 ) -> None:
