@@ -18,7 +18,7 @@ const query = /* GraphQL */ `
     infrastructure(org: $org, after: $after) {
       kind cursor previousCursor at reason
       snapshot { agents { ...agent } }
-      events { __typename ... on AgentChanged { agent { ...agent } } ... on AgentRemoved { id agentId } }
+      events { __typename ... on AgentChanged { agent { ...agent } } ... on AgentRemoved { id } }
     }
   }
   fragment agent on Agent { id agentId liveness { state reason } cluster { name } }
@@ -56,16 +56,20 @@ async function* frames() {
   }
 }
 
-const describe = (agent) =>
-  `${agent.cluster.name}: agent ${agent.agentId} is ${agent.liveness.state} (${agent.liveness.reason})`;
+const names = new Map(); // by id: whoever is removed is told by its id alone
+
+function show(time, agent) {
+  names.set(agent.id, agent.agentId);
+  console.log(time, `${agent.cluster.name}: agent ${agent.agentId} is ${agent.liveness.state} (${agent.liveness.reason})`);
+}
 
 try {
   for await (const frame of frames()) {
     const time = frame.at.slice(11, 19);
-    for (const agent of frame.snapshot?.agents ?? []) console.log(time, describe(agent));
+    for (const agent of frame.snapshot?.agents ?? []) show(time, agent);
     for (const event of frame.events) {
-      if (event.__typename === "AgentChanged") console.log(time, describe(event.agent));
-      if (event.__typename === "AgentRemoved") console.log(time, `agent ${event.agentId} was removed`);
+      if (event.__typename === "AgentChanged") show(time, event.agent);
+      if (event.__typename === "AgentRemoved" && names.has(event.id)) console.log(time, `agent ${names.get(event.id)} was removed`);
     }
   }
 } catch (error) {

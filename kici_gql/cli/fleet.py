@@ -7,10 +7,13 @@ from typing import Any
 from .live import Frame
 
 Thing = dict[str, Any]
-"""A cluster, orchestrator, scaler or agent with the fields of OPERATIONS."""
+"""A cluster, orchestrator, scaler, agent or alert with the fields of OPERATIONS."""
 
 
-_FIGURES = (
+_SEVERITIES = ["CRITICAL", "WARNING", "INFO"]
+
+_BEAT = (
+    "lastHeartbeatAt",
     "memoryUsedMb",
     "memoryTotalMb",
     "uptimeSeconds",
@@ -20,36 +23,40 @@ _FIGURES = (
     "runningJobs",
     "queuedJobs",
 )
+"""What a heartbeat brings, of an agent or of an orchestrator."""
 
 OPERATIONS = {
     "infrastructure": """
 subscription Tree($org: String!, $cluster: String, $after: Cursor) {
   infrastructure(org: $org, cluster: $cluster, after: $after) {
     kind cursor previousCursor at reason
-    snapshot { clusters { ...cluster } orchestrators { ...orchestrator } scalers { ...scaler } agents { ...agent } }
+    snapshot {
+      clusters { ...cluster } orchestrators { ...orchestrator } scalers { ...scaler } agents { ...agent } alerts { ...alert }
+    }
     events {
       __typename
       ... on ClusterChanged { cluster { ...cluster } }
       ... on OrchestratorChanged { orchestrator { ...orchestrator } }
       ... on ScalerChanged { scaler { ...scaler } }
       ... on AgentChanged { agent { ...agent } }
-      ... on ClusterRemoved { id }
+      ... on AlertChanged { alert { ...alert } }
       ... on OrchestratorRemoved { id }
       ... on ScalerRemoved { id }
       ... on AgentRemoved { id }
     }
   }
 }
-fragment cluster on Cluster { id name autoNamed pendingName connected version mode }
+fragment cluster on Cluster { id name autoNamed pendingName }
 fragment orchestrator on Orchestrator {
-  id displayId shortConnectionId connected role version hostname runningAs platform arch cpuCount memoryUsedMb memoryTotalMb
-  uptimeSeconds runningJobs queuedJobs lastHeartbeatAt liveness { state reason } cluster { id }
+  id displayId shortConnectionId connected role mode version hostname runningAs platform arch cpuCount memoryUsedMb
+  memoryTotalMb uptimeSeconds runningJobs queuedJobs lastHeartbeatAt liveness { state reason } cluster { id }
 }
 fragment scaler on Scaler { id name type activeAgents maxAgents labels { name kind } orchestrator { id } }
 fragment agent on Agent {
-  id agentId platform arch version hostname runningAs cpuCount memoryUsedMb uptimeSeconds activeJobs maxConcurrency paused
-  lastHeartbeatAt liveness { state reason } scaler { id } orchestrator { id }
+  id agentId platform arch version hostname runningAs cpuCount memoryUsedMb memoryTotalMb uptimeSeconds activeJobs
+  maxConcurrency paused lastHeartbeatAt liveness { state reason } scaler { id } orchestrator { id }
 }
+fragment alert on Alert { id severity state message openedAt }
 """,
     "heartbeats": """
 subscription Beats($org: String!, $cluster: String, $after: Cursor) {
@@ -60,9 +67,11 @@ subscription Beats($org: String!, $cluster: String, $after: Cursor) {
   }
 }
 fragment orchestrator on OrchestratorHeartbeat {
-  orchestratorId at memoryUsedMb memoryTotalMb uptimeSeconds runningJobs queuedJobs
+  orchestratorId lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds runningJobs queuedJobs
 }
-fragment agent on AgentHeartbeat { agentId at memoryUsedMb uptimeSeconds activeJobs maxConcurrency paused }
+fragment agent on AgentHeartbeat {
+  id lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds activeJobs maxConcurrency paused
+}
 """,
 }
 
@@ -79,6 +88,7 @@ class Fleet:
     orchestrators: dict[str, Thing] = field(default_factory=dict)
     scalers: dict[str, Thing] = field(default_factory=dict)
     agents: dict[str, Thing] = field(default_factory=dict)
+    alerts: dict[str, Thing] = field(default_factory=dict)
     server_time: datetime | None = None
     received_at: float = 0.0
 
@@ -101,6 +111,11 @@ class Fleet:
         """How old all of this is; None before the first frame."""
         return None if self.server_time is None else now - self.received_at
 
+    def open_alerts(self) -> list[Thing]:
+        """The unresolved ones, the worst first, the newest of equals first."""
+        newest_first = sorted(self.alerts.values(), key=lambda alert: _time(alert["openedAt"]), reverse=True)
+        return sorted(newest_first, key=lambda alert: _SEVERITIES.index(alert["severity"]))
+
     def _apply_infrastructure(self, frame: Frame) -> None:
         if frame["snapshot"] is not None:
             for kind, things in frame["snapshot"].items():
@@ -112,6 +127,8 @@ class Fleet:
                 continue
             if change == "Removed":
                 shelf.pop(event["id"], None)
+            elif event[kind].get("state") == "RESOLVED":
+                shelf.pop(event[kind]["id"], None)
             else:
                 thing = event[kind]
                 shelf[thing["id"]] = _newer_beat(shelf.get(thing["id"]), thing)
@@ -119,11 +136,14 @@ class Fleet:
     def _apply_heartbeats(self, frame: Frame) -> None:
         snapshot = frame["snapshot"] or {"orchestrators": [], "agents": []}
         for beat in [*snapshot["orchestrators"], *snapshot["agents"], *frame["events"]]:
+            of_agent = "id" in beat
+            shelf, id_ = (
+                (self.agents, beat["id"]) if of_agent else (self.orchestrators, beat["orchestratorId"])
+            )
             # Who is not in the tree yet comes with the next infrastructure frame, figures and all.
-            thing = self.orchestrators.get(beat.get("orchestratorId")) or self.agents.get(beat.get("agentId"))
-            if thing is not None:
-                thing.update({name: beat[name] for name in _FIGURES if name in beat})
-                thing["lastHeartbeatAt"] = beat["at"]
+            if id_ in shelf:
+                figures = {name: beat[name] for name in _BEAT if name in beat}
+                shelf[id_] = _newer_beat(shelf[id_], shelf[id_] | figures)
 
 
 def _newer_beat(before: Thing | None, thing: Thing) -> Thing:
@@ -131,7 +151,7 @@ def _newer_beat(before: Thing | None, thing: Thing) -> Thing:
     old, new = (before or {}).get("lastHeartbeatAt"), thing.get("lastHeartbeatAt")
     if before is None or old is None or (new is not None and _time(new) >= _time(old)):
         return thing
-    return thing | {name: before[name] for name in ("lastHeartbeatAt", *_FIGURES) if name in before}
+    return thing | {name: before[name] for name in _BEAT if name in before}
 
 
 def _split(typename: str) -> tuple[str, str]:

@@ -14,8 +14,10 @@ from .fleet import OPERATIONS, Fleet, Thing
 from .live import Dropped, follow
 
 _COLOURS = {"ONLINE": "green", "LATE": "yellow", "LOST": "bold red", "OFFLINE": "dim", "NEVER_SEEN": "cyan"}
+_SEVERITY_COLOURS = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}
 _ORDER = ["LOST", "LATE", "NEVER_SEEN", "ONLINE", "OFFLINE"]
 _REDRAWS_PER_SECOND = 4
+_MOST_ALERTS = 5
 _FEWEST_AGENTS = 3  # shown of each scaler, however small the terminal
 
 
@@ -30,7 +32,8 @@ class View:
 
     def render(self, now: float, height: int) -> RenderableType:
         """The whole picture at the monotonic time `now`, for a terminal of so many lines."""
-        return Group(self._stream(now), self._tree(now, height - 2))
+        alerts = self._alerts(now)
+        return Group(self._stream(now), *alerts, self._tree(now, height - 2 - len(alerts)))
 
     def _stream(self, now: float) -> Text:
         silent = self.fleet.silent_seconds(now)
@@ -43,14 +46,32 @@ class View:
             return Text(f"… connecting to {self.url}", "yellow")
         return _line(("● live", "bold green"), f" from {self.url}, last frame {_duration(silent)} ago")
 
+    def _alerts(self, now: float) -> list[Text]:
+        alerts = self.fleet.open_alerts()
+        lines = []
+        for alert in alerts[:_MOST_ALERTS]:
+            age = self.fleet.age_seconds(alert["openedAt"], now)
+            taken = " (acknowledged)" if alert["state"] == "ACKNOWLEDGED" else ""
+            since = "" if age is None else f", {_duration(age)} ago{taken}"
+            lines.append(
+                _line(
+                    (f"▲ {alert['severity']}", _SEVERITY_COLOURS[alert["severity"]]),
+                    f" {alert['message']}{since}",
+                )
+            )
+        if more := len(alerts) - len(lines):
+            lines.append(Text(f"▲ and {more} more alerts", "dim"))
+        return lines
+
     def _tree(self, now: float, height: int) -> Tree:
         fleet = self.fleet
         root = Tree(Text(f"org {self.org}", "bold"), guide_style="dim")
         fixed = 1 + len(fleet.clusters) + len(fleet.orchestrators) + 2 * len(fleet.scalers)
         room = max(_FEWEST_AGENTS, (height - fixed) // max(1, len(fleet.scalers)))
         for cluster in _by_name(fleet.clusters.values(), "name"):
-            branch = root.add(_cluster(cluster))
-            for orchestrator in _by_name(_of(fleet.orchestrators, "cluster", cluster), "displayId"):
+            orchestrators = _by_name(_of(fleet.orchestrators, "cluster", cluster), "displayId")
+            branch = root.add(_cluster(cluster, orchestrators))
+            for orchestrator in orchestrators:
                 self._orchestrator(branch, orchestrator, now, room)
         if not fleet.clusters and fleet.server_time is not None:
             root.add(Text("no cluster yet: no orchestrator has ever connected", "dim"))
@@ -88,14 +109,17 @@ class View:
         return text.append("  " + " · ".join(facts), "dim")
 
 
-def _cluster(cluster: Thing) -> Text:
+def _cluster(cluster: Thing, orchestrators: list[Thing]) -> Text:
+    there = [each for each in orchestrators if each["connected"]]
     text = _line(("cluster ", "dim"), (cluster["name"], "bold"))
     if cluster["pendingName"]:
         text.append(f" → {cluster['pendingName']} at the next connect", "yellow")
-    if not cluster["connected"]:
+    if not there:
         text.append(" disconnected", "red")
-    facts = ["name by the server"] * cluster["autoNamed"] + [cluster["version"], cluster["mode"]]
-    return text.append("  " + " · ".join(filter(None, facts)), "dim")
+    elif len(orchestrators) > 1:
+        text.append(f" {len(there)}/{len(orchestrators)} orchestrators")
+    facts = ["name by the server"] * cluster["autoNamed"] + sorted({each["mode"] for each in there})
+    return text.append("  " + " · ".join(facts), "dim")
 
 
 def _scaler(scaler: Thing) -> Text:

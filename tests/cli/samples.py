@@ -2,10 +2,7 @@
 
 from typing import Any
 
-CLUSTER = {
-    "id": "C:lab", "name": "lab", "autoNamed": False, "pendingName": None, "connected": True, "version": "0.1.0",
-    "mode": "independent",
-}  # fmt: skip
+CLUSTER = {"id": "C:lab", "name": "lab", "autoNamed": False, "pendingName": None}
 SCALER = {
     "id": "S:metal", "name": "metal", "type": "BARE_METAL", "activeAgents": 1, "maxAgents": 4,
     "labels": [{"name": "linux", "kind": "USER"}, {"name": "kici:os:linux", "kind": "AUTO"}],
@@ -19,7 +16,7 @@ def at(second: int) -> str:
 
 def orchestrator(**differences: Any) -> dict[str, Any]:
     return {
-        "id": "O:north", "displayId": "north", "shortConnectionId": "0a1b2c3d", "connected": True, "role": "COORDINATOR",
+        "id": "O:north", "displayId": "north", "shortConnectionId": "0a1b2c3d", "connected": True, "role": "COORDINATOR", "mode": "independent",
         "version": "0.1.0", "hostname": "box", "runningAs": "kici", "platform": "linux", "arch": "x64", "cpuCount": 8,
         "memoryUsedMb": 2048, "memoryTotalMb": 16384, "uptimeSeconds": 90000, "runningJobs": 1, "queuedJobs": 0,
         "lastHeartbeatAt": at(0), "liveness": {"state": "ONLINE", "reason": "heartbeat received"},
@@ -39,9 +36,19 @@ def agent(name: str, state: str = "ONLINE", second: int | None = 0, **difference
 
 def beat(name: str, second: int = 1) -> dict[str, Any]:
     return {
-        "__typename": "AgentHeartbeat", "agentId": f"A:{name}", "at": at(second), "memoryUsedMb": 77, "uptimeSeconds": 9,
+        "__typename": "AgentHeartbeat", "id": f"A:{name}", "lastHeartbeatAt": at(second), "memoryUsedMb": 77, "uptimeSeconds": 9,
         "activeJobs": 1, "maxConcurrency": 1, "paused": False,
     }  # fmt: skip
+
+
+def alert(message: str, severity: str = "WARNING", state: str = "OPEN", second: int = 0) -> dict[str, Any]:
+    return {
+        "id": f"L:{message}",
+        "severity": severity,
+        "state": state,
+        "message": message,
+        "openedAt": at(second),
+    }
 
 
 def changed(thing: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +58,7 @@ def changed(thing: dict[str, Any]) -> dict[str, Any]:
 def snapshot(*agents: dict[str, Any], kind: str = "SNAPSHOT", second: int = 0) -> dict[str, Any]:
     things = {
         "clusters": [CLUSTER], "orchestrators": [orchestrator()], "scalers": [SCALER], "agents": list(agents),
+        "alerts": [],
     }  # fmt: skip
     return _frame(kind, second) | {"snapshot": things}
 

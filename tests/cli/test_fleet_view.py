@@ -4,7 +4,7 @@ from rich.console import Console
 
 from kici_gql.cli.fleet_view import View
 from kici_gql.cli.live import Dropped
-from tests.cli.samples import agent, events, orchestrator, snapshot
+from tests.cli.samples import agent, alert, events, orchestrator, snapshot
 
 
 def view(*agents: dict[str, object]) -> View:
@@ -85,19 +85,16 @@ def test_before_the_first_frame_it_says_that_it_connects() -> None:
 
 def test_an_empty_org_says_so() -> None:
     it = View("default", "http://box:8080")
-    empty = snapshot() | {"snapshot": {"clusters": [], "orchestrators": [], "scalers": [], "agents": []}}
+    empty = snapshot() | {
+        "snapshot": {"clusters": [], "orchestrators": [], "scalers": [], "agents": [], "alerts": []}
+    }
     it.fleet.apply("infrastructure", empty, received_at=100.0)
     assert "no cluster yet" in drawn(it)[-1]
 
 
 def test_a_cluster_tells_of_its_rename_and_its_absence() -> None:
     it = view()
-    cluster = it.fleet.clusters["C:lab"] | {
-        "pendingName": "prod",
-        "connected": False,
-        "autoNamed": True,
-        "version": None,
-    }
+    cluster = it.fleet.clusters["C:lab"] | {"pendingName": "prod", "autoNamed": True}
     gone = orchestrator(connected=False, liveness={"state": "OFFLINE", "reason": "stopped"})
     it.fleet.apply("infrastructure", events(
         {"__typename": "ClusterChanged", "cluster": cluster}, {"__typename": "OrchestratorChanged", "orchestrator": gone}
@@ -115,3 +112,36 @@ def test_one_never_heard_and_paused() -> None:
     )
     assert "NEVER_SEEN never heard" in text
     assert "0/1 jobs, paused" in text
+
+
+def test_alerts_stand_on_top_the_worst_first() -> None:
+    it = view()
+    raised = [alert("slow", second=2), alert("gone", "CRITICAL", "ACKNOWLEDGED"), alert("new", second=3)]
+    happened = [
+        {"__typename": "AlertChanged", "alert": each} for each in [*raised, alert("old", state="RESOLVED")]
+    ]
+    it.fleet.apply("infrastructure", events(*happened, second=3), received_at=100.0)
+    assert drawn(it)[1:4] == [
+        "▲ CRITICAL gone, 3 s ago (acknowledged)",
+        "▲ WARNING new, 0 s ago",
+        "▲ WARNING slow, 1 s ago",
+    ]
+    resolved = {"__typename": "AlertChanged", "alert": alert("gone", state="RESOLVED")}
+    it.fleet.apply("infrastructure", events(resolved, second=3), received_at=100.0)
+    assert "gone" not in "\n".join(drawn(it))
+
+
+def test_many_alerts_are_counted() -> None:
+    it = view()
+    happened = [{"__typename": "AlertChanged", "alert": alert(f"a-{number}")} for number in range(9)]
+    it.fleet.apply("infrastructure", events(*happened), received_at=100.0)
+    assert drawn(it)[6] == "▲ and 4 more alerts"
+
+
+def test_several_orchestrators_of_a_cluster_are_counted() -> None:
+    it = view()
+    south = orchestrator(id="O:south", displayId="south", connected=False)
+    it.fleet.apply(
+        "infrastructure", events({"__typename": "OrchestratorChanged", "orchestrator": south}), 100.0
+    )
+    assert "cluster lab 1/2 orchestrators" in "\n".join(drawn(it))
