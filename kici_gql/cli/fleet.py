@@ -70,7 +70,7 @@ fragment orchestrator on OrchestratorHeartbeat {
   orchestratorId lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds runningJobs queuedJobs
 }
 fragment agent on AgentHeartbeat {
-  id lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds activeJobs maxConcurrency paused
+  id agentHeartbeatAt: lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds activeJobs maxConcurrency paused
 }
 """,
 }
@@ -143,6 +143,10 @@ class Fleet:
             # Who is not in the tree yet comes with the next infrastructure frame, figures and all.
             if id_ in shelf:
                 figures = {name: beat[name] for name in _BEAT if name in beat}
+                if (
+                    of_agent
+                ):  # under a name of its own: only an agent's may be null, and so GraphQL keeps them apart
+                    figures["lastHeartbeatAt"] = beat["agentHeartbeatAt"]
                 shelf[id_] = _newer_beat(shelf[id_], shelf[id_] | figures)
 
 

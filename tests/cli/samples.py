@@ -36,7 +36,7 @@ def agent(name: str, state: str = "ONLINE", second: int | None = 0, **difference
 
 def beat(name: str, second: int = 1) -> dict[str, Any]:
     return {
-        "__typename": "AgentHeartbeat", "id": f"A:{name}", "lastHeartbeatAt": at(second), "memoryUsedMb": 77, "uptimeSeconds": 9,
+        "__typename": "AgentHeartbeat", "id": f"A:{name}", "agentHeartbeatAt": at(second), "memoryUsedMb": 77, "uptimeSeconds": 9,
         "activeJobs": 1, "maxConcurrency": 1, "paused": False,
     }  # fmt: skip
 
