@@ -15,7 +15,8 @@ class Closable(Protocol):
     async def drain(self) -> None:
         """Send what is in flight, tell the client to come back, close."""
 
-    def abort(self) -> None:
+    @property
+    def abort(self) -> Callable[[], None]:
         """Close without a word; called when `drain` took too long."""
 
 

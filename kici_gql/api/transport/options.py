@@ -20,6 +20,6 @@ class TransportOptions:
     authenticate_seconds: float = 5.0
     ping_seconds: float = 20.0
     keep_alive_seconds: float = 12.0
-    abort_seconds: float = 1.0
+    abort_seconds: float = 0.5
     allowed_origins: tuple[str, ...] = ()
     session_cookie: str = "kici_session"

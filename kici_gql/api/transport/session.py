@@ -187,9 +187,9 @@ class Session:
         raise _ProtocolError(Close.BAD_REQUEST, 'Invalid message: "type" must be a string')
 
     def _init(self, message: Mapping[str, Any]) -> list[Effect]:
+        payload = _optional_object(message, "payload")
         if self.state is not State.WAITING:
             raise _ProtocolError(Close.TOO_MANY_INITS, "Too many initialisation requests")
-        payload = _optional_object(message, "payload")
         self.state = State.AUTHENTICATING
         return [Authenticate(payload or {})]
 

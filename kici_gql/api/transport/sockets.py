@@ -4,14 +4,54 @@ Stock uvicorn waits for ever for a peer that reads nothing: its keepalive closes
 waits for the buffer to drain. `transport.abort()` is the only way out, and ASGI has no word for it.
 """
 
+import array
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import uvicorn
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+
+EXTENSION = "kici.transport"
+
+
+def _extension(transport: asyncio.Transport) -> dict[Any, Any]:
+    return {"transport": transport, "abort": transport.abort}
+
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+    def _queued_by_kernel(connection: Any) -> int:
+        # On a TCP socket this terminal request answers the bytes not acknowledged yet (tcp(7), SIOCOUTQ).
+        queued = array.array("i", [0])
+        try:
+            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, queued)
+        except OSError:
+            return 0
+        return queued[0]
+
+else:
+
+    def _queued_by_kernel(connection: Any) -> int:
+        return 0
+
+
+def _untaken(transport: asyncio.Transport) -> int:
+    """Bytes that the peer has not taken yet: ours and, where we can ask, the kernel's.
+
+    The kernel takes more from us only when a third of its megabytes is free again, so by our own buffer alone
+    a slow reader and a dead one look the same for minutes.
+    """
+    connection = transport.get_extra_info("socket")
+    return transport.get_write_buffer_size() + (
+        _queued_by_kernel(connection) if connection is not None else 0
+    )
 
 
 class _Impatient(asyncio.Protocol):
@@ -35,7 +75,7 @@ class _Impatient(asyncio.Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        waiting = self.transport.get_write_buffer_size()
+        waiting = _untaken(self.transport)
         self._stalled = self.loop.call_later(self.stalled_seconds, self._judge, waiting)
 
     def _unwatch(self) -> None:
@@ -44,18 +84,28 @@ class _Impatient(asyncio.Protocol):
             self._stalled = None
 
     def _judge(self, waiting: int) -> None:
-        if self.transport.get_write_buffer_size() < waiting:
+        if _untaken(self.transport) < waiting:
             self._watch()  # slow, but alive
         else:
             self.transport.abort()
 
 
+def abort_of(scope: Scope) -> Callable[[], None]:
+    """How to cut off the peer of this scope; does nothing under a server that is not ours."""
+    extension = scope.get("extensions", {}).get(EXTENSION)
+    return extension["abort"] if extension is not None else lambda: None
+
+
 class ImpatientHttp(_Impatient, HttpToolsProtocol):
     """For HTTP, where an event stream may have such a peer."""
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: _extension(self.transport)}
+
 
 class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
-    """For WebSockets; `scope["extensions"]["kici.transport"]` holds `transport` and `abort`."""
+    """For WebSockets; both kinds of scope hold `transport` and `abort` in their extension `EXTENSION`."""
 
     abort_seconds: float
     _last_call: asyncio.TimerHandle | None = None
@@ -65,7 +115,7 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         # The application has only been scheduled so far, so its scope can still be completed.
         if hasattr(self, "scope"):
             extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions["kici.transport"] = {"transport": self.transport, "abort": self.transport.abort}
+            extensions[EXTENSION] = _extension(self.transport)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 import orjson
 from graphql import OperationType
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.faults import FormattedError, RequestRefused, StreamBroken
@@ -20,6 +20,7 @@ from kici_gql.api.engine.operations import Operations, Prepared
 from kici_gql.api.engine.ports import Authenticator, Viewer
 from kici_gql.api.transport.negotiation import EVENT_STREAM
 from kici_gql.api.transport.options import TransportOptions
+from kici_gql.api.transport.sockets import abort_of
 
 _HEADERS = [
     (b"content-type", f"{EVENT_STREAM}; charset=utf-8".encode()),
@@ -39,16 +40,19 @@ class EventStream:
         operations: Operations,
         auth: Authenticator,
         options: TransportOptions,
+        scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._operations = operations
         self._auth = auth
-        self._keep_alive_seconds = options.keep_alive_seconds
+        self._options = options
+        self.abort = abort_of(scope)
         self._receive = receive
         self._send = send
         self._last_words: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
+        self._cut_off: asyncio.TimerHandle | None = None
 
     async def run(self, prepared: Prepared, viewer: Viewer) -> None:
         """Stream until the operation ends, the client leaves, the token ends or the server stops."""
@@ -62,14 +66,13 @@ class EventStream:
         finally:
             forget()
             left.cancel()
+            if self._cut_off is not None:
+                self._cut_off.cancel()
             self._gone.set()
 
     async def drain(self) -> None:
         self._end(_RESTARTING)
         await self._gone.wait()
-
-    def abort(self) -> None:
-        """Nothing to do: the socket's own timer cuts off a peer that does not read."""
 
     async def _relay(self, events: AsyncGenerator[bytes, None], left: asyncio.Task[None]) -> None:
         following = asyncio.ensure_future(anext(events, None))
@@ -77,7 +80,7 @@ class EventStream:
         try:
             while True:
                 done, _ = await asyncio.wait(
-                    waiting, timeout=self._keep_alive_seconds, return_when=asyncio.FIRST_COMPLETED
+                    waiting, timeout=self._options.keep_alive_seconds, return_when=asyncio.FIRST_COMPLETED
                 )
                 if left in done:
                     return
@@ -111,6 +114,8 @@ class EventStream:
                     yield _event(page)
         except (RequestRefused, StreamBroken) as refused:
             yield _errors(refused.errors)
+        except Exception as error:  # noqa: BLE001 - goes out typed and masked
+            yield _errors([faults.from_exception(error, faults.new_request_id())])
 
     async def _client_left(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -120,6 +125,9 @@ class EventStream:
         problem = faults.problem(f"This token was {reason}." if reason == "revoked" else "This token has expired.",
                                  _ENDED[reason], retryable=False)  # fmt: skip
         self._end(_errors([problem]) + _COMPLETE)
+        # A peer that does not read can't be told; its buffers may hold what its token no longer may see.
+        loop = asyncio.get_running_loop()
+        self._cut_off = loop.call_later(self._options.abort_seconds, self.abort)
 
     def _end(self, last_words: bytes) -> None:
         if not self._last_words.done():

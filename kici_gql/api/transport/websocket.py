@@ -19,6 +19,7 @@ from kici_gql.api.transport import credentials, session
 from kici_gql.api.transport.gate import Gate
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.session import SUBPROTOCOL, Close, Effect, Session
+from kici_gql.api.transport.sockets import abort_of
 from kici_gql.errors import Forbidden, KiciError, LimitExceeded, Unauthenticated
 
 logger = logging.getLogger("kici_gql.graphql.websocket")
@@ -97,9 +98,7 @@ class _Connection:
         self._options = options
         self._gate = gate
         self._headers = Headers(scope=scope)
-        self._abort: Callable[[], None] | None = (
-            scope.get("extensions", {}).get("kici.transport", {}).get("abort")
-        )
+        self.abort = abort_of(scope)
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -133,10 +132,6 @@ class _Connection:
             await asyncio.wait(answering)
         self._end(Close.RESTARTING, _RESUME)
         await self._gone.wait()
-
-    def abort(self) -> None:
-        if self._abort is not None:
-            self._abort()
 
     async def _converse(self) -> None:
         while not self._gone.is_set():

@@ -1,0 +1,114 @@
+"""What the transports are made of, each part alone."""
+
+import pytest
+from starlette.datastructures import Headers
+
+from kici_gql.api.transport import credentials
+from kici_gql.api.transport.negotiation import Accept, media_type
+from kici_gql.api.transport.quotas import Quota
+from kici_gql.errors import LimitExceeded
+
+NEW, OLD = "application/graphql-response+json", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("header", "json", "events"),
+    [
+        (None, OLD, False),
+        ("", OLD, False),
+        ("*/*", OLD, False),
+        ("application/*", OLD, False),
+        (OLD, OLD, False),
+        (NEW, NEW, False),
+        (f"{NEW}, {OLD}", NEW, False),
+        (f"{OLD}, {NEW}", NEW, False),
+        (f"{OLD}; q=0.9, {NEW}; q=0.1", OLD, False),
+        (f"{NEW};q=0, */*", OLD, False),
+        (f"{NEW}; charset=utf-8, {OLD}; charset=utf-8", NEW, False),
+        ("text/event-stream", None, True),
+        (f"text/event-stream, {NEW}", NEW, True),
+        ("text/event-stream;q=0, */*", OLD, False),
+        ("text/html", None, False),
+        ("text/*", None, False),
+        (f"{OLD};q=nonsense", OLD, False),
+        (", ,", None, False),
+    ],
+)
+def test_the_accept_header_chooses(header: str | None, json: str | None, events: bool) -> None:
+    accept = Accept(header)
+    assert (accept.json, accept.events) == (json, events)
+
+
+def test_content_types_are_taken_apart() -> None:
+    assert media_type('Application/JSON; Charset="UTF-8"') == (OLD, {"charset": "UTF-8"})
+    assert media_type(None) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "secret", "by_cookie"),
+    [
+        ({}, None, False),
+        ({"authorization": "Bearer kgq_a"}, "kgq_a", False),
+        ({"authorization": "bearer  kgq_a "}, "kgq_a", False),
+        ({"authorization": "Basic abc"}, "Basic abc", False),
+        ({"cookie": "x=1; kici_session=kgq_c"}, "kgq_c", True),
+        ({"cookie": "x=1"}, None, False),
+        ({"cookie": "\x00=;;"}, None, False),
+        ({"authorization": "Bearer kgq_a", "cookie": "kici_session=kgq_c"}, "kgq_a", False),
+    ],
+)
+def test_tokens_are_found_in_headers(headers: dict[str, str], secret: str | None, by_cookie: bool) -> None:
+    assert credentials.from_headers(Headers(headers), "kici_session") == (secret, by_cookie)
+
+
+@pytest.mark.parametrize(
+    ("payload", "secret"),
+    [
+        ({}, None),
+        ({"Authorization": "Bearer kgq_a"}, "kgq_a"),
+        ({"authorization": "kgq_a"}, "kgq_a"),
+        ({"token": "kgq_a"}, "kgq_a"),
+        ({"authorization": 7, "token": None}, None),
+    ],
+)
+def test_tokens_are_found_in_connection_init(payload: dict[str, object], secret: str | None) -> None:
+    assert credentials.from_init(payload) == secret
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        (None, "ci.example", True),
+        ("https://ci.example", "ci.example", True),
+        ("http://ci.example", "ci.example", True),
+        ("https://ci.example:443", "ci.example", True),
+        ("https://CI.example", "ci.example", True),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", True),
+        ("http://[::1]:8080", "[::1]:8080", True),
+        ("http://127.0.0.1:8081", "127.0.0.1:8080", False),
+        ("https://ci.example:8443", "ci.example", False),
+        ("https://evil.example", "ci.example", False),
+        ("https://ci.example.evil.example", "ci.example", False),
+        ("null", "ci.example", False),
+        ("", "", False),
+        ("http://[", "ci.example", False),
+        ("http://x:99999", "x:99999", False),
+        ("https://dash.example", "ci.example", True),
+    ],
+)
+def test_pages_of_other_origins_are_refused(origin: str | None, host: str, allowed: bool) -> None:
+    headers = Headers({"host": host} | ({"origin": origin} if origin is not None else {}))
+    assert credentials.origin_allowed(headers, ["https://dash.example"]) is allowed
+
+
+def test_a_quota_counts_each_key_and_names_itself() -> None:
+    quota = Quota("max_things", 2, "things")
+    first, _ = quota.take("a"), quota.take("a")
+    quota.take("b")
+    with pytest.raises(LimitExceeded, match="max_things=2"):
+        quota.take("a")
+    first()
+    first()
+    assert quota.held("a") == 1
+    quota.take("a")
+    assert quota.held("a") == 2

@@ -1,0 +1,207 @@
+"""Peers that do not read, and the end of the server."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from tests.api.transport.conftest import Connect
+from tests.api.transport.serving import Client, Server, until
+
+Serve = Callable[..., Any]
+TICKS = "subscription { ticks { cursor values padding } }"
+
+
+def frame(**message: Any) -> bytes:
+    """A masked text frame; the mask is zero, so it reads as it is."""
+    body = json.dumps(message).encode()
+    if len(body) < 126:
+        return bytes([0x81, 0x80 | len(body)]) + bytes(4) + body
+    return bytes([0x81, 0x80 | 126]) + len(body).to_bytes(2, "big") + bytes(4) + body
+
+
+@asynccontextmanager
+async def frozen(server: Server, count: int = 1) -> AsyncIterator[list[socket.socket]]:
+    """Raw sockets that subscribe and never read a byte of what they get."""
+    loop = asyncio.get_running_loop()
+    sockets = []
+    for _ in range(count):
+        raw = socket.socket()
+        raw.setblocking(False)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await loop.sock_connect(raw, ("127.0.0.1", server.port))
+        key = base64.b64encode(os.urandom(16)).decode()
+        await loop.sock_sendall(
+            raw,
+            b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
+            + f"Sec-WebSocket-Key: {key}\r\n\r\n".encode(),
+        )
+        assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101 ")
+        await loop.sock_sendall(
+            raw,
+            frame(type="connection_init", payload={"token": "kgq_bob"})
+            + frame(type="subscribe", id="1", payload={"query": TICKS}),
+        )
+        sockets.append(raw)
+    await until(lambda: server.operations.groups.members >= count)
+    try:
+        yield sockets
+    finally:
+        for raw in sockets:
+            raw.close()
+
+
+async def choke(server: Server) -> None:
+    """Push until the frozen peers' buffers are full."""
+    for value in range(60):
+        server.log.add(value)
+        await asyncio.sleep(0.001)
+
+
+async def test_a_peer_that_stops_reading_is_cut_off_and_harms_nobody(serve: Serve, connect: Connect) -> None:
+    async with serve(stalled_seconds=0.2) as server:
+        server.log.padding = "x" * 200_000
+        async with frozen(server):
+            reader = await connect(server, max_size=None)
+            await reader.subscribe(TICKS)
+            await reader.hear()
+            reading = asyncio.create_task(values_until(reader, -1))
+            await choke(server)
+            await until(lambda: server.endpoint.gate.connections == 1)
+            assert server.operations.groups.members == 1
+            server.log.add(-1)
+            assert await reading == [*range(60), -1]
+
+
+async def values_until(client: Client, last: int) -> list[int]:
+    values: list[int] = []
+    while last not in values:
+        values += (await client.hear())["payload"]["data"]["ticks"]["values"]
+    return values
+
+
+async def test_a_peer_that_reads_slowly_stays(serve: Serve) -> None:
+    async with serve(stalled_seconds=0.15) as server:
+        server.log.padding = "x" * 100_000
+        async with frozen(server) as (raw,):
+            await choke(server)
+            until_time = time.monotonic() + 0.8
+            while time.monotonic() < until_time:
+                await asyncio.sleep(0.01)
+                await asyncio.get_running_loop().sock_recv(raw, 60_000)
+            assert server.endpoint.gate.connections == 1
+
+
+async def test_an_event_stream_that_nobody_reads_is_cut_off(serve: Serve) -> None:
+    async with serve(stalled_seconds=0.2) as server:
+        server.log.padding = "x" * 200_000
+        raw = socket.socket()
+        raw.setblocking(False)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(raw, ("127.0.0.1", server.port))
+        body = json.dumps({"query": TICKS}).encode()
+        head = (
+            "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer kgq_bob\r\nAccept: text/event-stream\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        await loop.sock_sendall(raw, head.encode() + body)
+        await until(lambda: server.endpoint.gate.connections == 1)
+        await choke(server)
+        await until(lambda: server.endpoint.gate.connections == 0)
+        assert server.operations.groups.members == 0
+        raw.close()
+
+
+async def test_a_frozen_peer_whose_token_ends_is_cut_off_within_a_second(serve: Serve) -> None:
+    async with serve() as server:
+        server.log.padding = "x" * 200_000
+        async with frozen(server):
+            await choke(server)
+            server.doorman.end("bob", "revoked")
+            began = time.monotonic()
+            assert server.operations.groups.members <= 1
+            await until(lambda: server.endpoint.gate.connections == 0)
+            assert time.monotonic() - began < 1.5
+
+
+async def test_shutdown_says_goodbye_to_the_living_and_does_not_wait_for_the_frozen(
+    serve: Serve, connect: Connect
+) -> None:
+    async with serve(drain_seconds=0.5) as server:
+        clients = [await connect(server, max_size=None) for _ in range(20)]
+        for client in clients:
+            await client.subscribe(TICKS)
+            await client.hear()
+        async with frozen(server, 5), httpx.AsyncClient(trust_env=False) as http:
+            headers = {"authorization": "Bearer kgq_alice", "accept": "text/event-stream"}
+            async with http.stream("POST", server.http, json={"query": TICKS}, headers=headers) as events:
+                lines = events.aiter_lines()
+                while not (await anext(lines)).startswith("data:"):
+                    pass
+                server.log.padding = "x" * 200_000
+                reading = [asyncio.create_task(client.closed()) for client in clients]
+                listening = [asyncio.create_task(_drain(client.socket)) for client in clients]
+                await choke(server)
+                began = time.monotonic()
+                stopping = asyncio.create_task(server.stop())
+                text = "\n".join([line async for line in lines])
+                assert "server restarting, resume with your cursor" in text
+                assert "event: complete" not in text
+            assert {await closed for closed in reading} == {
+                (1012, "server restarting, resume with your cursor")
+            }
+            await stopping
+            assert time.monotonic() - began < 3
+            await asyncio.gather(*listening)
+
+
+async def _drain(stream: AsyncIterable[Any]) -> None:
+    with contextlib.suppress(websockets.ConnectionClosed):
+        async for _ in stream:
+            pass
+
+
+async def test_what_is_being_answered_is_answered_before_the_goodbye(
+    server: Server, connect: Connect
+) -> None:
+    client = await connect(server)
+    await client.subscribe("mutation { addSlowly(value: 1, seconds: 0.2) }")
+    await client.subscribe("{ hello }")
+    await client.hear()
+    await client.hear()
+    stopping = asyncio.create_task(server.stop())
+    assert (await client.hear())["payload"] == {"data": {"addSlowly": 1}}
+    assert (await client.hear())["type"] == "complete"
+    assert (await client.closed())[0] == 1012
+    await stopping
+
+
+async def test_nobody_new_is_let_in_while_the_server_drains(server: Server) -> None:
+    await server.endpoint.drain(0.1)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        headers = {"authorization": "Bearer kgq_alice"}
+        refused = await http.post(
+            server.http, json={"query": TICKS}, headers={**headers, "accept": "text/event-stream"}
+        )
+        assert refused.status_code == 503
+        answered = await http.post(server.http, json={"query": "{ hello }"}, headers=headers)
+        assert answered.status_code == 200
+
+
+async def test_sockets_are_refused_while_the_server_drains(server: Server, connect: Connect) -> None:
+    await server.endpoint.drain(0.1)
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await connect(server)
+    assert caught.value.response.status_code == 503
