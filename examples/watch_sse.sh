@@ -10,10 +10,11 @@ set -eu
 after=${1:+\"$1\"}
 
 # The header comes from standard input, because `ps` shows arguments to everybody.
-printf 'Authorization: Bearer %s\n' "$KICI_GQL_TOKEN" |
 exec curl --no-buffer --silent --show-error --fail-with-body --header @- \
   --header 'Content-Type: application/json' --header 'Accept: text/event-stream' \
   --data "{
     \"query\": \"subscription(\$org: String!, \$after: Cursor) { heartbeats(org: \$org, after: \$after) { kind cursor at snapshot { agents { ...agent } } events { __typename ...agent ... on OrchestratorHeartbeat { displayId liveness memoryUsedMb uptimeSeconds } } } } fragment agent on AgentHeartbeat { agentId liveness memoryUsedMb uptimeSeconds lastHeartbeatAt }\",
     \"variables\": {\"org\": \"${KICI_GQL_ORG:-default}\", \"after\": ${after:-null}}
-  }" "${KICI_GQL_URL:-http://127.0.0.1:8080}/graphql"
+  }" "${KICI_GQL_URL:-http://127.0.0.1:8080}/graphql" <<END
+Authorization: Bearer $KICI_GQL_TOKEN
+END

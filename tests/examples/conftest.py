@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 from tests.examples.scripted_server import ScriptedServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+MODULES = Path(__file__).parents[1] / "e2e" / "node_modules"
 
 PATIENCE_SECONDS = 15.0
 
@@ -40,3 +43,12 @@ async def server() -> AsyncIterator[ScriptedServer]:
     await scripted.start()
     yield scripted
     await scripted.close()
+
+
+@pytest.fixture
+def node_script(tmp_path: Path) -> Path:
+    """The example where Node finds its packages, as after `npm install` beside it."""
+    if shutil.which("node") is None or not (MODULES / "graphql-ws").is_dir():
+        pytest.skip("needs Node and `make node-deps`")
+    (tmp_path / "node_modules").symlink_to(MODULES)
+    return Path(shutil.copy(EXAMPLES / "watch_fleet.mjs", tmp_path))

@@ -1,10 +1,8 @@
 """The command line of the orchestrator, as a user meets it."""
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -12,8 +10,11 @@ import pytest
 
 from orchestrator.program import EXIT_UNUSABLE, agent_ids
 from orchestrator.state import StateDirectory
-from tests.examples.conftest import Eventually
+from tests.examples.conftest import EXAMPLES, Eventually
+from tests.examples.program import running
 from tests.examples.scripted_server import ScriptedServer
+
+TOKEN = {"KICI_GQL_TOKEN": "kgq_x"}
 
 
 def lives(process: psutil.Process) -> bool:
@@ -24,17 +25,8 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-async def run(examples: Path, arguments: Sequence[str], token: str | None = None) -> tuple[int, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KICI_GQL_")}
-    if token is not None:
-        environment["KICI_GQL_TOKEN"] = token
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(examples / "local_orchestrator.py"), *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment,
-    )  # fmt: skip
-    output, _ = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+def orchestrator(*arguments: str | Path) -> list[str | Path]:
+    return [sys.executable, EXAMPLES / "local_orchestrator.py", *arguments]
 
 
 @pytest.mark.parametrize(
@@ -47,22 +39,23 @@ async def run(examples: Path, arguments: Sequence[str], token: str | None = None
     ],
 )
 async def test_wrong_use_is_explained(
-    arguments: list[str], token: str | None, complaint: str, examples: Path, tmp_path: Path
+    arguments: list[str], token: str | None, complaint: str, tmp_path: Path
 ) -> None:
-    status, output = await run(examples, ["--state-dir", str(tmp_path), *arguments], token)
-    assert status == EXIT_UNUSABLE
-    assert complaint in output
-    assert "Traceback" not in output
+    environment = {} if token is None else {"KICI_GQL_TOKEN": token}
+    async with running(*orchestrator("--state-dir", tmp_path, *arguments), env=environment) as program:
+        assert await program.ended() == EXIT_UNUSABLE
+    assert program.saw(complaint)
+    assert not program.saw("Traceback")
 
 
-async def test_a_second_one_in_the_same_directory_is_refused(examples: Path, tmp_path: Path) -> None:
+async def test_a_second_one_in_the_same_directory_is_refused(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path)
     state.lock()
-    status, output = await run(examples, ["--state-dir", str(tmp_path)], "kgq_x")
+    async with running(*orchestrator("--state-dir", tmp_path), env=TOKEN) as program:
+        assert await program.ended() == EXIT_UNUSABLE
     state.release()
-    assert status == EXIT_UNUSABLE
-    assert "another orchestrator" in output
-    assert "Traceback" not in output
+    assert program.saw("another orchestrator")
+    assert not program.saw("Traceback")
 
 
 def test_agent_ids_are_told_apart_by_their_orchestrator() -> None:
@@ -71,36 +64,30 @@ def test_agent_ids_are_told_apart_by_their_orchestrator() -> None:
 
 
 async def test_it_stops_with_the_program_that_started_it(
-    examples: Path, tmp_path: Path, server: ScriptedServer, eventually: Eventually
+    tmp_path: Path, server: ScriptedServer, eventually: Eventually
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(examples / "local_orchestrator.py"), "--until-eof", "--agents", "1",
-        "--url", server.url, "--state-dir", str(tmp_path),
-        stdin=asyncio.subprocess.PIPE, env=os.environ | {"KICI_GQL_TOKEN": "kgq_x"},
-    )  # fmt: skip
-    await eventually(lambda: server.sent("Heartbeat"))
-    agents = psutil.Process(process.pid).children(recursive=True)
-    assert len(agents) == 1
-    assert process.stdin is not None
-    process.stdin.close()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    command = orchestrator("--until-eof", "--agents", "1", "--url", server.url, "--state-dir", tmp_path)
+    async with running(*command, stdin=asyncio.subprocess.PIPE, env=TOKEN) as program:
+        await eventually(lambda: server.sent("Heartbeat"))
+        agents = psutil.Process(program.process.pid).children(recursive=True)
+        assert len(agents) == 1
+        assert program.process.stdin is not None
+        program.process.stdin.close()
+        assert await program.ended() == 0
     assert server.sent("Disconnect")[0]["reason"] == "stopped with the program that started it"
     assert not any(lives(agent) for agent in agents)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_however_it_ends_its_agents_end_too(
-    number: signal.Signals, examples: Path, tmp_path: Path, server: ScriptedServer, eventually: Eventually
+    number: signal.Signals, tmp_path: Path, server: ScriptedServer, eventually: Eventually
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(examples / "local_orchestrator.py"), "--agents", "2",
-        "--url", server.url, "--state-dir", str(tmp_path), env=os.environ | {"KICI_GQL_TOKEN": "kgq_x"},
-    )  # fmt: skip
-    await eventually(lambda: server.sent("Heartbeat"))
-    agents = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    status = await asyncio.wait_for(process.wait(), 10)
-    assert status == (-signal.SIGKILL if number is signal.SIGKILL else 0)
-    await eventually(lambda: not any(lives(agent) for agent in agents))
+    command = orchestrator("--agents", "2", "--url", server.url, "--state-dir", tmp_path)
+    async with running(*command, env=TOKEN) as program:
+        await eventually(lambda: server.sent("Heartbeat"))
+        agents = psutil.Process(program.process.pid).children(recursive=True)
+        program.process.send_signal(number)
+        assert await program.ended() == (-signal.SIGKILL if number is signal.SIGKILL else 0)
+        await eventually(lambda: not any(lives(agent) for agent in agents))
     said = [call["reason"] for call in server.sent("Disconnect")]
     assert said == ([] if number is signal.SIGKILL else [f"stopped by {number.name}"])
