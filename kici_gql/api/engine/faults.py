@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import GraphQLError
+from strawberry.exceptions import StrawberryInputCoercionError
 
 from kici_gql.errors import ErrorCode, KiciError
 
@@ -73,7 +74,7 @@ def from_exception(error: BaseException, request_id: str) -> FormattedError:
 
 def from_execution(errors: Sequence[GraphQLError], request_id: str) -> list[FormattedError]:
     """Errors of fields, in order. All unexpected ones of one request make one log entry."""
-    unexpected = [error for error in errors if _is_unexpected(error)]
+    unexpected = [error for error in errors if not _is_expected(error)]
     if unexpected:
         logger.error(
             "unexpected error in request %s at %s (%d in this request)",
@@ -86,10 +87,10 @@ def _field_error(error: GraphQLError, request_id: str) -> FormattedError:
     cause = _cause(error)
     if isinstance(cause, KiciError):
         formatted = from_known(cause)
-    elif _is_unexpected(error):
-        formatted = _masked(request_id)
-    else:
+    elif _is_expected(error):
         formatted = from_graphql(error, ErrorCode.INVALID_INPUT)
+    else:
+        formatted = _masked(request_id)
     return {**formatted, **_place(error)}
 
 
@@ -102,19 +103,25 @@ def _place(error: GraphQLError) -> Mapping[str, Any]:
     return place
 
 
-def _cause(error: GraphQLError) -> BaseException | None:
-    cause: BaseException | None = error
-    while isinstance(cause, GraphQLError):
-        if cause.original_error is None:
-            return None
+def _cause(error: GraphQLError) -> Exception:
+    """What was raised in the first place, under all that graphql-core wrapped around it."""
+    cause: Exception = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
 
 
-def _is_unexpected(error: GraphQLError) -> bool:
-    # An error without a cause was raised as GraphQLError on purpose: wrong arguments, mostly.
+def _is_expected(error: GraphQLError) -> bool:
+    """Whether the text is about what the caller sent, and so is for the caller's eyes.
+
+    graphql-core also raises GraphQLErrors of its own that quote the value it could not serialise.
+    """
     cause = _cause(error)
-    return cause is not None and not isinstance(cause, KiciError)
+    if isinstance(cause, KiciError | StrawberryInputCoercionError):
+        return True
+    if not isinstance(cause, GraphQLError):
+        return False
+    return "code" in (cause.extensions or {}) or cause.message.startswith("Argument '")
 
 
 def _masked(request_id: str) -> FormattedError:

@@ -167,7 +167,7 @@ class _Connection:
             return
         self._farewell = session.Shut(code, reason)
         self._cancel_streams()
-        if self._alarm is not None:
+        if self._alarm is not None and not self._alarm.expired():
             self._alarm.reschedule(self._loop.time())
 
     def _token_ended(self, reason: str) -> None:

@@ -98,6 +98,23 @@ async def test_unexpected_errors_are_masked_and_logged_once(
 
 
 @pytest.mark.parametrize(
+    ("query", "message", "code"),
+    [
+        ("{ misfit }", "Internal error", "INTERNAL"),
+        ("{ deliberate }", "on purpose", "PURPOSE"),
+        ("query ($n: Int) { optional(n: $n) }", "Argument 'n'", "INVALID_INPUT"),
+    ],
+)
+async def test_errors_of_graphql_itself_are_shown_where_they_are_about_the_request(
+    operations: Operations, query: str, message: str, code: str
+) -> None:
+    answer = await run(operations, query, n=None)
+    assert answer["errors"][0]["message"].startswith(message)
+    assert answer["errors"][0]["extensions"]["code"] == code
+    assert "password" not in str(answer)
+
+
+@pytest.mark.parametrize(
     ("variables", "text"),
     [
         ({}, "Expected a value of non-null type 'Int!' to be provided"),

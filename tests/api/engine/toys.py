@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.dataloader import DataLoader
 
 from kici_gql.api.engine.live import Live, View
@@ -149,6 +150,18 @@ class Query:
     @strawberry.field
     def secret(self) -> str | None:
         raise ValueError("postgresql://user:password@host")
+
+    @strawberry.field
+    def misfit(self) -> int | None:
+        return "password"  # type: ignore[return-value]
+
+    @strawberry.field
+    def deliberate(self) -> int | None:
+        raise GraphQLError("on purpose", extensions={"code": "PURPOSE"})
+
+    @strawberry.field
+    def optional(self, n: int = 1) -> int:
+        return n
 
     @strawberry.field
     def known(self) -> str | None:

@@ -5,10 +5,13 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,30 +33,30 @@ def frame(**message: Any) -> bytes:
     return bytes([0x81, 0x80 | 126]) + len(body).to_bytes(2, "big") + bytes(4) + body
 
 
+async def freeze(port: int) -> socket.socket:
+    """A raw socket that subscribes and never reads a byte of what it gets."""
+    loop = asyncio.get_running_loop()
+    raw = socket.socket()
+    raw.setblocking(False)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await loop.sock_connect(raw, ("127.0.0.1", port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    await loop.sock_sendall(
+        raw,
+        b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
+        + f"Sec-WebSocket-Key: {key}\r\n\r\n".encode(),
+    )
+    assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101 ")
+    await loop.sock_sendall(raw, frame(type="connection_init", payload={"token": "kgq_bob"}))
+    assert b"connection_ack" in await loop.sock_recv(raw, 4096)
+    await loop.sock_sendall(raw, frame(type="subscribe", id="1", payload={"query": TICKS}))
+    return raw
+
+
 @asynccontextmanager
 async def frozen(server: Server, count: int = 1) -> AsyncIterator[list[socket.socket]]:
-    """Raw sockets that subscribe and never read a byte of what they get."""
-    loop = asyncio.get_running_loop()
-    sockets = []
-    for _ in range(count):
-        raw = socket.socket()
-        raw.setblocking(False)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await loop.sock_connect(raw, ("127.0.0.1", server.port))
-        key = base64.b64encode(os.urandom(16)).decode()
-        await loop.sock_sendall(
-            raw,
-            b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
-            + f"Sec-WebSocket-Key: {key}\r\n\r\n".encode(),
-        )
-        assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101 ")
-        await loop.sock_sendall(
-            raw,
-            frame(type="connection_init", payload={"token": "kgq_bob"})
-            + frame(type="subscribe", id="1", payload={"query": TICKS}),
-        )
-        sockets.append(raw)
+    sockets = [await freeze(server.port) for _ in range(count)]
     await until(lambda: server.operations.groups.members >= count)
     try:
         yield sockets
@@ -205,3 +208,47 @@ async def test_sockets_are_refused_while_the_server_drains(server: Server, conne
     with pytest.raises(websockets.InvalidStatus) as caught:
         await connect(server)
     assert caught.value.response.status_code == 503
+
+
+_PROGRAM = """
+import asyncio
+from tests.api.transport.serving import serving
+
+async def main():
+    async with serving(drain_seconds=1) as server:
+        server.log.padding = "x" * 100_000
+        print(server.port, flush=True)
+        with server.uvicorn.capture_signals():
+            while not server.running.done():
+                server.log.add(len(server.log.values))
+                await asyncio.sleep(0.02)
+
+asyncio.run(main())
+"""
+
+
+async def test_sigterm_ends_the_process_within_its_time_though_peers_are_frozen() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PROGRAM, cwd=Path(__file__).parents[3], stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    sockets = [await freeze(port) for _ in range(20)]
+    url = f"ws://127.0.0.1:{port}/graphql"
+    subprotocol = websockets.Subprotocol("graphql-transport-ws")
+    async with websockets.connect(url, subprotocols=[subprotocol], proxy=None, max_size=None) as connection:
+        client = Client(connection)
+        await client.init()
+        await client.subscribe(TICKS)
+        await values_until(client, 40)
+        began = time.monotonic()
+        process.terminate()
+        await _drain(connection)
+        assert (connection.close_code, connection.close_reason) == (
+            1012,
+            "server restarting, resume with your cursor",
+        )
+        assert await process.wait() == -signal.SIGTERM
+        assert time.monotonic() - began < 4
+    for raw in sockets:
+        raw.close()
