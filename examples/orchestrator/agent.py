@@ -66,8 +66,10 @@ class Agent:
         while True:
             await self._say(self._beat())
             self.pace_changed.clear()
+            # Not wait_for(): before Python 3.12 it may swallow a cancellation.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.pace_changed.wait(), self.interval_seconds)
+                async with asyncio.timeout(self.interval_seconds):
+                    await self.pace_changed.wait()
 
     async def _listen(self) -> None:
         while line := await self.reader.readline():

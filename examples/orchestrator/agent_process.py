@@ -78,7 +78,8 @@ class AgentProcess:
         # One that stopped reading must not hold us up; the scaler will see that it has gone silent.
         with suppress(ConnectionError, TimeoutError):
             self._writer.write(encode(message))
-            await asyncio.wait_for(self._writer.drain(), timeout=1.0)
+            async with asyncio.timeout(1.0):
+                await self._writer.drain()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -88,14 +89,17 @@ class AgentProcess:
 
     async def end(self, grace_seconds: float) -> None:
         """Hang up, which tells the agent to end, and kill it when it hasn't done so after the grace period."""
-        if self._watching is None:
+        if self._process is None:
             return
         if self._writer is not None:
             self._writer.close()
         try:
-            await asyncio.wait_for(asyncio.shield(self._watching), grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                await self._process.wait()
         except TimeoutError:
             self.kill()
+            await self._process.wait()
+        if self._watching is not None:
             await self._watching
 
     async def _spawn(self, channel: socket.socket) -> asyncio.subprocess.Process:

@@ -233,7 +233,8 @@ class Orchestrator:
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def _note_down(self, down: LinkDown) -> None:
         if self._down_since is None:

@@ -243,7 +243,8 @@ async def _start_orchestrator(
 
 async def _see_off(process: asyncio.subprocess.Process) -> None:
     try:
-        await asyncio.wait_for(process.wait(), GOODBYE_SECONDS)
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

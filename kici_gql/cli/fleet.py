@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .live import Frame
+from kici_gql.cli.live import Frame
 
 Thing = dict[str, Any]
 """A cluster, orchestrator, scaler, agent or alert with the fields of OPERATIONS."""

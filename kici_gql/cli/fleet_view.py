@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from .fleet import OPERATIONS, Fleet, Thing
-from .live import Dropped, follow
+from kici_gql.cli.fleet import OPERATIONS, Fleet, Thing
+from kici_gql.cli.live import Dropped, follow
 
 _COLOURS = {"ONLINE": "green", "LATE": "yellow", "LOST": "bold red", "OFFLINE": "dim", "NEVER_SEEN": "cyan"}
 _SEVERITY_COLOURS = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}

@@ -14,7 +14,7 @@ from gql.transport.exceptions import TransportError, TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 from websockets.exceptions import ConnectionClosed
 
-from ..errors import KiciError, Unauthenticated
+from kici_gql.errors import KiciError, Unauthenticated
 
 Frame = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KiciError
+from kici_gql.errors import KiciError
 
 
 def watch(
@@ -28,8 +28,8 @@ def watch(
     """
     from rich.console import Console
 
-    from .fleet_view import show
-    from .live import websocket_url
+    from kici_gql.cli.fleet_view import show
+    from kici_gql.cli.live import websocket_url
 
     if not token:
         raise typer.BadParameter("set KICI_GQL_TOKEN to a token of scope viewer", param_hint="--token")
