@@ -14,6 +14,8 @@ SCHEMA = build_schema("type Query { a: Int b(x: Int): Query c: [Query] }")
 
 Refusal = Callable[..., dict[str, Any]]
 
+# Seconds here are CPU time of this thread, so that a busy machine does not change the verdict.
+
 
 @pytest.fixture
 def refusal() -> Refusal:
@@ -69,11 +71,11 @@ def test_the_parser_stops_at_its_own_limits(refusal: Refusal, limits: dict[str, 
 
 def test_a_bomb_of_twenty_fragments_is_judged_within_a_tenth_of_a_second() -> None:
     documents = Documents(SCHEMA, Limits())
-    began = time.perf_counter()
+    began = time.thread_time()
     for fragments in (20, 60):
         with pytest.raises(RequestRefused, match="max_fields=500"):
             documents.get(bomb(fragments))
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 def test_a_document_nested_beyond_all_measure_is_refused(refusal: Refusal) -> None:
@@ -84,18 +86,18 @@ def test_a_document_nested_beyond_all_measure_is_refused(refusal: Refusal) -> No
 
 
 def test_the_quadratic_rules_of_validation_see_no_long_repetition(refusal: Refusal) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for text in ("{" + "b { a } " * 200 + "}", "{" + "... { b { a } } " * 150 + "}"):
         assert "max_repeats=16" in refusal(f"{{ b {text} }}")["message"]
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 def test_the_worst_that_is_allowed_validates_quickly() -> None:
     names = [f"x{i}" for i in range(25)]
     text = "{ b {" + " ".join(f"{name}: b {{ {'a ' * 8} }}" for name in names for _ in range(2)) + "} }"
-    began = time.perf_counter()
+    began = time.thread_time()
     Documents(SCHEMA, Limits()).get(text)
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_cyclic_fragments_are_refused_at_once(refusal: Refusal) -> None:
