@@ -11,10 +11,10 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from .errors import Forbidden, Unauthenticated
-from .rules import permissions
-from .store import Store, orgs
-from .tables import Org, Token, TokenScope
+from kici_gql.errors import Forbidden, Unauthenticated
+from kici_gql.rules import permissions
+from kici_gql.store import Store, orgs
+from kici_gql.tables import Org, Token, TokenScope
 
 TOKEN_PREFIX = "kgq_"  # noqa: S105 - what every token starts with, not a password
 SHOWN_CHARACTERS = 12
@@ -29,13 +29,16 @@ EndReason = Literal["revoked", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whoever holds a valid token: its org, its scope and, for an orchestrator, the cluster it is bound to."""
+    """Whoever holds a valid token: its org, its scope and, for an orchestrator, the cluster it is bound to.
+
+    In demo mode there is one more: `ANONYMOUS`, without org or scope, who may look at the schema and nothing else.
+    """
 
     token_id: str
     token_name: str
     org_id: str
     org_slug: str
-    scope: TokenScope
+    scope: TokenScope | None
     cluster_name: str | None
     expires_at: datetime | None
 
@@ -45,12 +48,11 @@ class Viewer:
         return self.org_id, self.scope, self.cluster_name
 
     @property
-    def scopes(self) -> frozenset[str]:
-        return frozenset({self.scope.value})
-
-    @property
     def can_read(self) -> bool:
         return self.scope in permissions.READERS
+
+
+ANONYMOUS = Viewer("", "anonymous", "", "", None, None, None)
 
 
 def new_secret() -> str:
@@ -65,6 +67,7 @@ def hash_of(secret: str) -> str:
 
 def require(viewer: Viewer, action: str) -> None:
     """Raises Forbidden, naming the scopes that would do, when the viewer may not call this mutation."""
+    _require_token(viewer)
     if not permissions.allowed(viewer.scope, action):
         wanted = " or ".join(sorted(permissions.ACTIONS[action]))
         raise Forbidden(
@@ -74,6 +77,7 @@ def require(viewer: Viewer, action: str) -> None:
 
 def require_reader(viewer: Viewer) -> None:
     """Raises Forbidden when the viewer may not read its org."""
+    _require_token(viewer)
     if not viewer.can_read:
         raise Forbidden(
             f"a token of scope {viewer.scope} may not read",
@@ -81,22 +85,31 @@ def require_reader(viewer: Viewer) -> None:
         )
 
 
+def _require_token(viewer: Viewer) -> None:
+    if viewer.scope is None:
+        raise Unauthenticated("a token is required", hint="Send the header `Authorization: Bearer kgq_…`.")
+
+
 class Authenticator:
     """Turns secrets into viewers, and tells open streams when their viewer's rights end.
 
     `watch(org_id)` is called when a stream of an org opens, so that this process hears of its revocations.
+    `anonymous` lets callers without a token in as ANONYMOUS.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], watch: Callable[[str], object]) -> None:
+    def __init__(self, store: Store, watch: Callable[[str], object], *, anonymous: bool = False) -> None:
         self._store = store
-        self._clock = clock
+        self._clock = store.now
         self._watch = watch
+        self._anonymous = anonymous
         self._known: OrderedDict[str, tuple[datetime, Viewer]] = OrderedDict()
         self._streams: defaultdict[str, set[Callable[[EndReason], None]]] = defaultdict(set)
         self._used: dict[str, tuple[str, datetime]] = {}
 
     async def authenticate(self, secret: str | None) -> Viewer:
         """The holder of this token. Raises Unauthenticated when it is missing, unknown, revoked or expired."""
+        if not secret and self._anonymous:
+            return ANONYMOUS
         if not secret:
             raise Unauthenticated(
                 "a token is required", hint="Send the header `Authorization: Bearer kgq_…`."
@@ -118,7 +131,8 @@ class Authenticator:
 
         Returns a function that takes the wish back.
         """
-        self._watch(viewer.org_id)
+        if viewer.org_id:
+            self._watch(viewer.org_id)
         streams = self._streams[viewer.token_id]
         streams.add(callback)
         timer: asyncio.TimerHandle | None = None

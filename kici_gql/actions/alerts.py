@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..errors import Conflict, InvalidInput, NotFound, VersionConflict
-from ..rules import alerts as rules
-from ..rules import reports
-from ..rules.alerts import Problem
-from ..store import Tx, records
-from ..store import alerts as store
-from ..tables import Alert, AlertKind, AlertState
-from . import problems
-from .orchestrators import connected
-from .perform import Action, Call, Done, Result, perform
+from kici_gql.actions import problems
+from kici_gql.actions.orchestrators import connected
+from kici_gql.actions.perform import Action, Call, Done, Result, perform
+from kici_gql.errors import Conflict, InvalidInput, NotFound, VersionConflict
+from kici_gql.rules import alerts as rules
+from kici_gql.rules import reports
+from kici_gql.rules.alerts import Problem
+from kici_gql.store import Tx, records
+from kici_gql.store import alerts as store
+from kici_gql.tables import Alert, AlertKind, AlertState
 
 
 async def report(call: Call, connection_id: str, alerts: Sequence[reports.ReportedAlert]) -> Done:

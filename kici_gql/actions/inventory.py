@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..errors import InvalidInput, NotFound
-from ..events import Event, EventType
-from ..rules import reports
-from ..rules.liveness import Thresholds
-from ..store import Tx, fleet, records
-from ..tables import Agent, Liveness, Orchestrator, Prefix, Scaler, new_id
-from .presence import Changes, recount
+from kici_gql.actions.presence import Changes, recount
+from kici_gql.errors import InvalidInput, NotFound
+from kici_gql.events import Event, EventType
+from kici_gql.rules import reports
+from kici_gql.rules.liveness import Thresholds
+from kici_gql.store import Tx, fleet, records
+from kici_gql.tables import Agent, Liveness, Orchestrator, Prefix, Scaler, new_id
 
 
 def apply(

@@ -4,16 +4,16 @@ import uuid
 from functools import partial
 from typing import Any
 
-from ..auth import Viewer
-from ..errors import Forbidden, UnknownConnection
-from ..events import Event, EventType, iso
-from ..rules import liveness, names, reports
-from ..rules.liveness import Thresholds
-from ..store import Tx, fleet, records
-from ..tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
-from . import inventory, presence
-from .perform import Action, Call, Done, Result, perform
-from .presence import Changes
+from kici_gql.actions import inventory, presence
+from kici_gql.actions.perform import Action, Call, Done, Result, perform
+from kici_gql.actions.presence import Changes
+from kici_gql.auth import Viewer
+from kici_gql.errors import Forbidden, UnknownConnection
+from kici_gql.events import Event, EventType, iso
+from kici_gql.rules import liveness, names, reports
+from kici_gql.rules.liveness import Thresholds
+from kici_gql.store import Tx, fleet, records
+from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
 
 
 async def connect(call: Call, report: reports.Connect, idempotency_key: str | None = None) -> Done:
@@ -257,6 +257,9 @@ def _agent_beat(row: Agent, figures: dict[str, Any], tx: Tx) -> dict[str, Any]:
         "cluster_id": row.cluster_id,
         "orchestrator_id": row.orchestrator_id,
         "scaler_id": row.scaler_id,
+        "hostname": row.hostname,
+        "version": row.version,
+        "labels": row.labels,
         "liveness": Liveness.ONLINE,
         "cpu_count": row.cpu_count,
         "memory_total_mb": row.memory_total_mb,

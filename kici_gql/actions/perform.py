@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 
-from .. import auth
-from ..auth import Viewer
-from ..errors import IdempotencyConflict, KiciError
-from ..events import Cursor
-from ..rules.reports import check_text
-from ..settings import Settings
-from ..store import Store, Tx, audit, records
-from ..tables import Audit, AuditOutcome, Idempotency, Prefix, new_id
+from kici_gql import auth
+from kici_gql.auth import Viewer
+from kici_gql.errors import IdempotencyConflict, KiciError
+from kici_gql.events import Cursor
+from kici_gql.rules.reports import check_text
+from kici_gql.settings import Settings
+from kici_gql.store import Store, Tx, audit, records
+from kici_gql.tables import Audit, AuditOutcome, Idempotency, Prefix, new_id
 
 Result = dict[str, Any]
 
@@ -65,6 +65,8 @@ async def perform(call: Call, action: Action) -> Done:
         action.check()
         return await call.store.transaction(call.viewer.org_id, partial(_run, call=call, action=action))
     except KiciError as error:
+        if not call.viewer.org_id:
+            raise  # there is no org whose audit log could hold it
         await call.store.transaction(
             call.viewer.org_id,
             partial(_audit, call=call, action=action, object_id=action.object_id, error=error),

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ..events import Event, EventType
-from ..rules import liveness
-from ..rules.liveness import Thresholds, Verdict
-from ..settings import Settings
-from ..store import Store, Tx, alerts, fleet, records
-from ..tables import Agent, Liveness, Orchestrator, Scaler
-from .problems import acknowledgement_over, review
+from kici_gql.actions.problems import acknowledgement_over, review
+from kici_gql.events import Event, EventType
+from kici_gql.rules import liveness
+from kici_gql.rules.liveness import Thresholds, Verdict
+from kici_gql.settings import Settings
+from kici_gql.store import Store, Tx, alerts, fleet, records
+from kici_gql.tables import Agent, Liveness, Orchestrator, Scaler
 
 _SWEEP_LIMIT = 1000
 

@@ -6,13 +6,13 @@ the alerts that are open: what is new opens, what is gone resolves. So every ale
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..events import Event, EventType
-from ..rules import alerts as rules
-from ..rules import liveness
-from ..rules.alerts import Problem, problem
-from ..store import Tx, fleet, records
-from ..store import alerts as store
-from ..tables import Alert, AlertKind, Cluster, Liveness, Orchestrator, Prefix, Scaler, new_id
+from kici_gql.events import Event, EventType
+from kici_gql.rules import alerts as rules
+from kici_gql.rules import liveness
+from kici_gql.rules.alerts import Problem, problem
+from kici_gql.store import Tx, fleet, records
+from kici_gql.store import alerts as store
+from kici_gql.tables import Alert, AlertKind, Cluster, Liveness, Orchestrator, Prefix, Scaler, new_id
 
 Evidence = Mapping[str, Sequence[int]]
 """Sequence numbers of the events that show it, by the id of the object they are about."""

@@ -5,13 +5,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..auth import SHOWN_CHARACTERS, TOKEN_PREFIX, hash_of, new_secret
-from ..errors import Forbidden, InvalidInput, NameTaken, NotFound
-from ..events import Event, EventType
-from ..rules import names, reports
-from ..store import Store, Tx, orgs, records
-from ..tables import Org, Prefix, Token, TokenScope, new_id
-from .perform import Action, Call, Done, Result, perform
+from kici_gql.actions.perform import Action, Call, Done, Result, perform
+from kici_gql.auth import SHOWN_CHARACTERS, TOKEN_PREFIX, hash_of, new_secret
+from kici_gql.errors import Forbidden, InvalidInput, NameTaken, NotFound
+from kici_gql.events import Event, EventType
+from kici_gql.rules import names, reports
+from kici_gql.store import Store, Tx, orgs, records
+from kici_gql.tables import Org, Prefix, Token, TokenScope, new_id
 
 DEFAULT_ORG = "default"
 MAX_NAME = 100
@@ -32,7 +32,7 @@ async def create(call: Call, wish: TokenWish, idempotency_key: str | None = None
     """Make a token. Answers `token_id` and `secret`; a replay answers without the secret, which is shown once."""
 
     def check() -> None:
-        _check_wish(wish, call.store.now())
+        check_wish(wish, call.store.now())
 
     def work(tx: Tx) -> Result:
         secret = new_secret()
@@ -143,7 +143,7 @@ def revoke_token(tx: Tx, token_id: str) -> None:
         tx.append(Event(EventType.TOKEN_REVOKED, {"id": token.id}))
 
 
-def _check_wish(wish: TokenWish, now: datetime) -> None:
+def check_wish(wish: TokenWish, now: datetime) -> None:
     reports.check_text(wish.name, ["name"], MAX_NAME)
     if wish.cluster_name is not None:
         names.check_name(wish.cluster_name, "clusterName")

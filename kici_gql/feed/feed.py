@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ..events import Cursor, Entry, Topic
-from ..store import Store, log
-from .bus import Bus
-from .tail import Tail
+from kici_gql.events import Cursor, Entry, Topic
+from kici_gql.feed.bus import Bus
+from kici_gql.feed.tail import Tail
+from kici_gql.store import Store, log
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +37,10 @@ class Page:
 class Feed:
     """All orgs' tails in this process. `on_entry` hears every entry of every org that is followed."""
 
-    def __init__(
-        self,
-        store: Store,
-        broadcast_url: str,
-        tail_events: int,
-        on_entry: Callable[[Entry], None] = lambda entry: None,
-    ) -> None:
+    def __init__(self, store: Store, broadcast_url: str, tail_events: int) -> None:
         self._store = store
         self._tail_events = tail_events
-        self._on_entry = on_entry
+        self.on_entry: Callable[[Entry], None] = lambda entry: None
         self._tails: dict[str, Tail] = {}
         self._opening: dict[str, asyncio.Task[Tail]] = {}
         self._behind: dict[str, int] = {}
@@ -133,7 +127,7 @@ class Feed:
         if not tail.extend(entry):
             self._fall_behind(entry.org_id, entry.seq)
         elif tail.last != before:
-            self._on_entry(entry)
+            self.on_entry(entry)
 
     def _heard(self, org_id: str, seq: int) -> None:
         tail = self._tails.get(org_id)
@@ -171,7 +165,7 @@ class Feed:
                         entry.seq
                     )  # the log was trimmed under us: readers fall back to the log and learn it
                 if tail.last != before:
-                    self._on_entry(entry)
+                    self.on_entry(entry)
             if len(entries) < _READ_ENTRIES:
                 return
 

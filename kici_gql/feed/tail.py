@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from operator import attrgetter
 
-from ..events import Entry, Topic
+from kici_gql.events import Entry, Topic
 
 _seq = attrgetter("seq")
 

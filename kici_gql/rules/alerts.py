@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..tables import Alert, AlertKind, AlertSeverity, AlertState
+from kici_gql.tables import Alert, AlertKind, AlertSeverity, AlertState
 
 MAX_EVIDENCE = 20
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..tables import Liveness
+from kici_gql.tables import Liveness
 
 
 @dataclass(frozen=True, slots=True)

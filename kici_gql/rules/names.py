@@ -3,7 +3,7 @@
 import re
 import secrets
 
-from ..errors import InvalidInput
+from kici_gql.errors import InvalidInput
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 

@@ -1,6 +1,6 @@
 """Which scope a token needs for what. Scopes are not a ladder of roles by accident: the table is the rule."""
 
-from ..tables import TokenScope
+from kici_gql.tables import TokenScope
 
 READERS = frozenset({TokenScope.VIEWER, TokenScope.OPERATOR, TokenScope.ADMIN})
 """Who may read an org. An orchestrator's token writes its own cluster's reports and reads nothing else."""
@@ -22,5 +22,5 @@ ACTIONS: dict[str, frozenset[TokenScope]] = {
 """Every mutation and who may call it; a test walks the schema and fails when one is missing here."""
 
 
-def allowed(scope: TokenScope, action: str) -> bool:
+def allowed(scope: TokenScope | None, action: str) -> bool:
     return scope in ACTIONS[action]

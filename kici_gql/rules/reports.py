@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ..errors import InvalidInput, LimitExceeded
-from ..tables import AlertSeverity, OrchestratorRole, ScalerType
-from . import names
+from kici_gql.errors import InvalidInput, LimitExceeded
+from kici_gql.rules import names
+from kici_gql.tables import AlertSeverity, OrchestratorRole, ScalerType
 
 MAX_TEXT = 256
 MAX_LABELS = 64

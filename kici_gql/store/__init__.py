@@ -1,6 +1,6 @@
 """Every SQL statement of the product. Functions take a connection and the org, always; they never commit."""
 
-from .database import Store
-from .transaction import Tx
+from kici_gql.store.database import Store
+from kici_gql.store.transaction import Tx
 
 __all__ = ["Store", "Tx"]

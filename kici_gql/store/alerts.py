@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from ..tables import Alert, AlertKind, AlertState, table_of
-from .records import fetch_all, fetch_one
+from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.tables import Alert, AlertKind, AlertState, table_of
 
 _alert = table_of(Alert)
 

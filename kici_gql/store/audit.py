@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from ..tables import Audit, Idempotency, table_of
-from .records import fetch_one
+from kici_gql.store.records import fetch_one
+from kici_gql.tables import Audit, Idempotency, table_of
 
 _audit = table_of(Audit)
 _idempotency = table_of(Idempotency)

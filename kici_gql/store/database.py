@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -11,9 +12,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ..events import Entry
-from ..settings import Settings
-from .transaction import Job, Outcome, Tx, run_batch
+from kici_gql.events import Entry
+from kici_gql.settings import Settings
+from kici_gql.store.transaction import Job, Outcome, Tx, run_batch
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -24,6 +25,16 @@ Committed = Callable[[Sequence[Entry]], None]
 # A batch ends when the queue is empty or at this size: what waits behind it never waits for more than one batch.
 _BATCH_JOBS = 128
 _MAX_WAITING = 10_000
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has written since it started."""
+
+    transactions: int = 0
+    failed: int = 0
+    commits: int = 0
+    events: int = 0
 
 
 class _Writer(Protocol):
@@ -37,14 +48,15 @@ class Store:
     `on_commit` is called on the event loop after each commit with the log entries it appended, oldest first.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_commit: Committed = lambda entries: None) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._on_commit = on_commit
+        self.on_commit: Committed = lambda entries: None
         self._queue: asyncio.Queue[Job] = asyncio.Queue(_MAX_WAITING)
         self._readers: AsyncEngine
         self._writer: _Writer
         self._task: asyncio.Task[None] | None = None
+        self.counts = Counts()
 
     def now(self) -> datetime:
         """The server's time: the only clock that anything is judged by."""
@@ -111,8 +123,13 @@ class Store:
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         entries = [entry for outcome in outcomes for entry in outcome.entries]
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        self.counts.commits += 1
+        self.counts.failed += failed
+        self.counts.transactions += len(outcomes) - failed
+        self.counts.events += sum(entry.seq - entry.first_seq + 1 for entry in entries)
         if entries:
-            self._on_commit(entries)
+            self.on_commit(entries)
         for outcome in outcomes:
             outcome.settle()
 

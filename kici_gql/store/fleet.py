@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlmodel import SQLModel
 
-from ..tables import Agent, Cluster, Liveness, Orchestrator, Scaler, table_of
-from .records import fetch_all, fetch_one
+from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Scaler, table_of
 
 _cluster = table_of(Cluster)
 _orchestrator = table_of(Orchestrator)
@@ -64,10 +64,16 @@ def children(
     return fetch_all(connection, query, model)
 
 
-def whole(connection: Connection, model: type[Child], org_id: str, cluster_id: str | None) -> Sequence[Child]:
-    """All rows of `model` in the org, or in one cluster of it, ordered by id."""
+def whole(
+    connection: Connection,
+    model: type[Child],
+    org_id: str,
+    cluster_id: str | None,
+    conditions: Sequence[ColumnElement[bool]] = (),
+) -> Sequence[Child]:
+    """All rows of `model` in the org, or in one cluster of it, that fulfil the conditions; ordered by id."""
     table = table_of(model)
-    query = select(table).where(table.c.org_id == org_id).order_by(table.c.id)
+    query = select(table).where(table.c.org_id == org_id, *conditions).order_by(table.c.id)
     if cluster_id is not None:
         query = query.where((table.c.id if model is Cluster else table.c.cluster_id) == cluster_id)
     return fetch_all(connection, query, model)

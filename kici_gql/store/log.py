@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from ..events import Cursor, Entry, Topic, iso
-from ..tables import LogEntry, Org, table_of
+from kici_gql.events import Cursor, Entry, Topic, iso
+from kici_gql.tables import LogEntry, Org, table_of
 
 _org = table_of(Org)
 _entry = table_of(LogEntry)

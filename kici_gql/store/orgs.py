@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from ..tables import Org, Token, table_of
-from .records import fetch_all, fetch_one
+from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.tables import Org, Token, table_of
 
 _org = table_of(Org)
 _token = table_of(Token)

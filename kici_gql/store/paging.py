@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 from sqlmodel import SQLModel
 
-from ..errors import InvalidInput
-from ..tables import table_of
-from .records import fetch_all
+from kici_gql.errors import InvalidInput
+from kici_gql.store.records import fetch_all
+from kici_gql.tables import table_of
 
 Record = TypeVar("Record", bound=SQLModel)
 
@@ -87,7 +87,9 @@ def pages(
     Raises InvalidInput for a cursor of another order, or bad bounds.
     """
     size, table = window.size, table_of(model)
-    query = select(table).where(*conditions, *_bounds(table, order, window), table.c[parent].in_(sorted(parent_ids)))
+    query = select(table).where(
+        *conditions, *_bounds(table, order, window), table.c[parent].in_(sorted(parent_ids))
+    )
     by = _ordering(table, order, window)
     if len(parent_ids) > 1:
         place = func.row_number().over(partition_by=table.c[parent], order_by=by).label("place")
@@ -111,7 +113,11 @@ def totals(
 ) -> dict[str, int]:
     """How many rows the whole list below each parent has; parents without any are left out."""
     column = table_of(model).c[parent]
-    query = select(column, func.count().label("n")).where(*conditions, column.in_(sorted(parent_ids))).group_by(column)
+    query = (
+        select(column, func.count().label("n"))
+        .where(*conditions, column.in_(sorted(parent_ids)))
+        .group_by(column)
+    )
     return {row[0]: row.n for row in connection.execute(query)}
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlmodel import SQLModel
 
-from ..tables import table_of
+from kici_gql.tables import table_of
 
 Record = TypeVar("Record", bound=SQLModel)
 

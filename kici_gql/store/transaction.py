@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from ..errors import KiciError, Unavailable
-from ..events import Cursor, Entry, Event, encode_events, iso
-from ..tables import LogEntry, Org, table_of
+from kici_gql.errors import KiciError, Unavailable
+from kici_gql.events import Cursor, Entry, Event, encode_events, iso
+from kici_gql.tables import LogEntry, Org, table_of
 
 _log = logging.getLogger(__name__)
 _org = table_of(Org)

@@ -1,0 +1,114 @@
+"""What resolvers reach: the caller, the doors to the program, and the loaders of this one operation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from sqlmodel import SQLModel
+
+from kici_gql import auth, tables
+from kici_gql.actions.perform import Call
+from kici_gql.api.loaders import Loaders
+from kici_gql.auth import Viewer
+from kici_gql.errors import Forbidden, InvalidInput, NotFound
+from kici_gql.feed import Feed
+from kici_gql.settings import Settings
+from kici_gql.store import Store, orgs
+from kici_gql.tables import Prefix, TokenScope
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the program that the API stands on."""
+
+    store: Store
+    feed: Feed
+    settings: Settings
+    process_id: str
+
+
+class Context:
+    """Lives for one operation, or for one frame of a subscription: nothing in it may grow old."""
+
+    def __init__(self, services: Services, viewer: Viewer, request_id: str) -> None:
+        self.services = services
+        self.viewer = viewer
+        self.request_id = request_id
+        self.load = Loaders(services.store, viewer.org_id)
+
+    @property
+    def call(self) -> Call:
+        """This request as the actions want it."""
+        return Call(self.services.store, self.services.settings, self.viewer, self.request_id)
+
+    def age_seconds(self, moment: datetime | str | None) -> int | None:
+        """Whole seconds since a moment, by the server's clock."""
+        if moment is None:
+            return None
+        then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return max(0, int((self.services.store.now() - then).total_seconds()))
+
+    async def epoch(self) -> str:
+        """Epoch of the viewer's org's log."""
+        return (await self.services.feed.head(self.viewer.org_id)).epoch
+
+    def require_reader(self) -> None:
+        auth.require_reader(self.viewer)
+
+    def require(self, scope: TokenScope) -> None:
+        """Raises Forbidden unless the viewer has exactly this scope."""
+        auth.require_reader(self.viewer)
+        if self.viewer.scope is not scope:
+            raise Forbidden(
+                f"a token of scope {self.viewer.scope} may not read this",
+                hint=f"Use a token of scope {scope}.",
+            )
+
+    async def read(self, query: Callable[..., Any], *args: Any) -> Any:
+        """What a statement of the store finds. Rows stand for their GraphQL types."""
+        return await self.services.store.read(query, *args)
+
+    async def org(self) -> Any:
+        """The viewer's org."""
+        found = await self.read(orgs.org_by_id, self.viewer.org_id)
+        assert found is not None, "a token's foreign key says so"
+        return found
+
+    async def node(self, id_: str) -> Any:
+        """The object with this global id, of whatever kind, or None when the org has none."""
+        auth.require_reader(self.viewer)
+        if id_ == self.viewer.org_id:
+            return await self.org()
+        model = _MODELS.get(id_.partition("_")[0])
+        if model is None:
+            raise InvalidInput(
+                f"{id_[:80]!r} is not a global id", hint="Send an id that this server gave you.", path=["id"]
+            )
+        if model in _ADMINS_ONLY:
+            self.require(TokenScope.ADMIN)
+        return await self.load.one(model, id_)
+
+    def require_org(self, slug: str) -> str:
+        """Id of the org that the caller names. Raises NotFound for any org but the viewer's own, there or not."""
+        auth.require_reader(self.viewer)
+        if slug != self.viewer.org_slug:
+            raise NotFound(
+                f"there is no org {slug[:80]!r}", hint="A token sees only its own org.", path=["org"]
+            )
+        return self.viewer.org_id
+
+
+_MODELS: dict[str, type[SQLModel]] = {
+    Prefix.CLUSTER: tables.Cluster,
+    Prefix.ORCHESTRATOR: tables.Orchestrator,
+    Prefix.SCALER: tables.Scaler,
+    Prefix.AGENT: tables.Agent,
+    Prefix.ALERT: tables.Alert,
+    Prefix.TOKEN: tables.Token,
+    Prefix.AUDIT: tables.Audit,
+}
+_ADMINS_ONLY = frozenset({tables.Token, tables.Audit})
+
+Info = strawberry.Info[Context, Any]

@@ -1,0 +1,157 @@
+"""The program's enums as the API shows them, each value described. Import this before any type that uses them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import strawberry
+
+from kici_gql.errors import ErrorCode
+from kici_gql.rules.labels import LabelKind
+from kici_gql.tables import (
+    AlertKind,
+    AlertSeverity,
+    AlertState,
+    AuditOutcome,
+    Liveness,
+    OrchestratorRole,
+    ScalerType,
+    TokenScope,
+)
+
+
+class FrameKind(StrEnum):
+    SNAPSHOT = "SNAPSHOT"
+    EVENTS = "EVENTS"
+    BOOKMARK = "BOOKMARK"
+    RESYNC = "RESYNC"
+
+
+class DeliveryClass(StrEnum):
+    LOSSLESS = "LOSSLESS"
+    COALESCED = "COALESCED"
+
+
+def describe(enum: type[StrEnum], description: str, values: Mapping[StrEnum, str]) -> None:
+    """Make the enum part of the API."""
+    definition = strawberry.enum(enum, description=description).__strawberry_definition__  # type: ignore[attr-defined]
+    texts = {member.value: text for member, text in values.items()}
+    for value in definition.values:
+        value.description = texts[value.value]
+
+
+describe(
+    FrameKind,
+    "What a frame of a subscription is.",
+    {
+        FrameKind.SNAPSHOT: "The whole filtered state at `cursor`: the first frame of a stream without `after`.",
+        FrameKind.EVENTS: "What happened since the frame before, oldest first.",
+        FrameKind.BOOKMARK: "Nothing happened for up to 15 seconds; here is the position and the server's time.",
+        FrameKind.RESYNC: "The stream can't go on from the position; `reason` says why, `snapshot` is the state now.",
+    },
+)
+describe(
+    DeliveryClass,
+    "How an event type reaches a reader that is too slow.",
+    {
+        DeliveryClass.LOSSLESS: "Every event arrives, exactly once and in order.",
+        DeliveryClass.COALESCED: "Several may arrive as one, the newest state; `folded` says for how many it stands.",
+    },
+)
+describe(
+    Liveness,
+    "Whether somebody is there, judged by the server's clock alone.",
+    {
+        Liveness.ONLINE: "Heartbeats arrive in time.",
+        Liveness.LATE: "Heartbeats were missed, by default two.",
+        Liveness.LOST: "Silent for so long, by default 180 seconds, that it counts as gone.",
+        Liveness.OFFLINE: "Said goodbye.",
+        Liveness.NEVER_SEEN: "Reported by its orchestrator, but no heartbeat has arrived yet.",
+    },
+)
+describe(
+    OrchestratorRole,
+    "Part an orchestrator plays in its cluster.",
+    {
+        OrchestratorRole.COORDINATOR: "Receives events and hands out jobs.",
+        OrchestratorRole.WORKER: "Runs what coordinators hand it.",
+    },
+)
+describe(
+    ScalerType,
+    "How a scaler provisions agents.",
+    {
+        ScalerType.CONTAINER: "As containers.",
+        ScalerType.FIRECRACKER: "As Firecracker micro virtual machines.",
+        ScalerType.BARE_METAL: "As processes on the host itself.",
+        ScalerType.KUBERNETES: "As pods of a Kubernetes cluster.",
+    },
+)
+describe(
+    LabelKind,
+    "Who set a label.",
+    {LabelKind.USER: "A user.", LabelKind.AUTO: "KiCI itself: the label starts with `kici:`."},
+)
+describe(
+    AlertKind,
+    "What an alert is about.",
+    {
+        AlertKind.ORCHESTRATOR_DISCONNECTED: "An orchestrator went away without a goodbye.",
+        AlertKind.AGENT_LOST: "An agent of a connected orchestrator is LOST.",
+        AlertKind.CLUSTER_SILENT: "More than half of a cluster's agents, at least three, are silent at once.",
+        AlertKind.SCALER_AT_CAPACITY: "A scaler runs all the agents it may while jobs wait.",
+        AlertKind.VERSION_SKEW: "Connected orchestrators of one cluster run different versions.",
+        AlertKind.REPORTED: "Reported by an orchestrator itself.",
+    },
+)
+describe(
+    AlertSeverity,
+    "How bad it is.",
+    {
+        AlertSeverity.CRITICAL: "Nothing runs until somebody acts.",
+        AlertSeverity.WARNING: "Something runs worse than it should.",
+        AlertSeverity.INFO: "Worth knowing.",
+    },
+)
+describe(
+    AlertState,
+    "Where an alert is in its life.",
+    {
+        AlertState.OPEN: "The problem is there and nobody has taken it on.",
+        AlertState.ACKNOWLEDGED: "The problem is there and somebody has taken it on.",
+        AlertState.RESOLVED: "The problem is gone.",
+    },
+)
+describe(
+    TokenScope,
+    "What a token may do.",
+    {
+        TokenScope.VIEWER: "Read its org.",
+        TokenScope.OPERATOR: "Read its org and act on what is there, such as acknowledging alerts.",
+        TokenScope.ADMIN: "All of that, and create and revoke tokens.",
+        TokenScope.ORCHESTRATOR: "Report as an orchestrator, of one cluster if it is bound to it. It reads nothing.",
+    },
+)
+describe(
+    AuditOutcome,
+    "How a mutation ended.",
+    {AuditOutcome.SUCCEEDED: "It was done.", AuditOutcome.REFUSED: "It was refused; `errorCode` says why."},
+)
+describe(
+    ErrorCode,
+    "Stable names of what can go wrong.",
+    {
+        ErrorCode.UNAUTHENTICATED: "No token, or one that is unknown, expired or revoked.",
+        ErrorCode.FORBIDDEN: "The token's scope, org or cluster does not allow it.",
+        ErrorCode.INVALID_INPUT: "A value is missing, malformed or out of bounds; `path` says which.",
+        ErrorCode.NOT_FOUND: "Nothing of that name or id in this org.",
+        ErrorCode.UNKNOWN_CONNECTION: "No orchestrator is connected with that connection id: connect again.",
+        ErrorCode.CONFLICT: "The present state does not allow it.",
+        ErrorCode.NAME_TAKEN: "Another object of this org has that name.",
+        ErrorCode.VERSION_CONFLICT: "Somebody changed the object since it was read.",
+        ErrorCode.IDEMPOTENCY_CONFLICT: "The idempotency key was used with another input.",
+        ErrorCode.CLUSTER_DISCONNECTED: "The cluster's orchestrators hold the answer and none is connected.",
+        ErrorCode.LIMIT_EXCEEDED: "A limit was reached; the message names it.",
+        ErrorCode.UNAVAILABLE: "The server can't do it now; the same request may work later.",
+        ErrorCode.INTERNAL: "A fault of the server; its log has the request id.",
+    },
+)

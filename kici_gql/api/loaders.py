@@ -1,0 +1,108 @@
+"""Batching: what many objects of one operation ask for becomes one statement each."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+from strawberry.dataloader import DataLoader
+
+from kici_gql.rules.filters import Condition
+from kici_gql.store import Store, filters, fleet, paging, records
+from kici_gql.store.paging import Order, Slice, Window
+from kici_gql.tables import Orchestrator, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list below each of many parents: which rows, in which order, which part."""
+
+    model: type[SQLModel]
+    parent: str
+    conditions: tuple[Condition, ...]
+    order: Order
+    window: Window
+
+    def narrowed(self, condition: Condition) -> "Listing":
+        """The same list with one more condition."""
+        return replace(self, conditions=(*self.conditions, condition))
+
+    def latest_first(self) -> "Listing":
+        """The same list, newest first."""
+        return replace(self, order=replace(self.order, descending=True))
+
+
+class Loaders:
+    """Data loaders of one operation. They remember what they loaded, so they must not outlive it."""
+
+    def __init__(self, store: Store, org_id: str) -> None:
+        self._store = store
+        self._org_id = org_id
+        self._loaders: dict[Hashable, DataLoader[str, Any]] = {}
+
+    async def one(self, model: type[SQLModel], id_: str) -> Any:
+        """The org's row of this id, or None. A row stands for its GraphQL type."""
+        return await self._loader((model,), partial(_by_id, model)).load(id_)
+
+    async def members(self, cluster_id: str) -> Sequence[Orchestrator]:
+        """All orchestrators of a cluster."""
+        found: Sequence[Orchestrator] = await self._loader("members", _members).load(cluster_id)
+        return found
+
+    async def page(self, listing: Listing, parent_id: str) -> Slice[Any]:
+        """The part of the list below this parent. Raises InvalidInput for bad bounds or cursors."""
+        found: Slice[Any] = await self._loader(listing, partial(_pages, listing)).load(parent_id)
+        return found
+
+    async def total(self, listing: Listing, parent_id: str) -> int:
+        """How many rows the whole list below this parent has."""
+        key = ("total", listing.model, listing.parent, listing.conditions)
+        found: int = await self._loader(key, partial(_totals, listing)).load(parent_id)
+        return found
+
+    def _loader(
+        self, key: Hashable, query: Callable[[Connection, str, Sequence[str]], Mapping[str, Any]]
+    ) -> DataLoader[str, Any]:
+        loader = self._loaders.get(key)
+        if loader is None:
+
+            async def load(ids: list[str]) -> list[Any]:
+                found = await self._store.read(query, self._org_id, ids)
+                return [found.get(id_) for id_ in ids]
+
+            loader = self._loaders[key] = DataLoader(load_fn=load)
+        return loader
+
+
+def _by_id(
+    model: type[SQLModel], connection: Connection, org_id: str, ids: Sequence[str]
+) -> Mapping[str, Any]:
+    return {row.id: row for row in records.by_ids(connection, model, org_id, ids)}  # type: ignore[attr-defined]
+
+
+def _members(connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, Any]:
+    found: dict[str, list[Orchestrator]] = {id_: [] for id_ in ids}
+    for row in fleet.children(connection, Orchestrator, org_id, "cluster_id", ids):
+        found[row.cluster_id].append(row)
+    return found
+
+
+def _pages(listing: Listing, connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, Any]:
+    conditions = [
+        table_of(listing.model).c.org_id == org_id,
+        *filters.clauses(listing.model, listing.conditions),
+    ]
+    return paging.pages(
+        connection, listing.model, listing.parent, ids, conditions, listing.order, listing.window
+    )
+
+
+def _totals(listing: Listing, connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, int]:
+    conditions = [
+        table_of(listing.model).c.org_id == org_id,
+        *filters.clauses(listing.model, listing.conditions),
+    ]
+    found = paging.totals(connection, listing.model, listing.parent, ids, conditions)
+    return {id_: found.get(id_, 0) for id_ in ids}

@@ -1,0 +1,59 @@
+"""Scalars of the API."""
+
+from datetime import UTC, datetime
+from typing import NewType
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from kici_gql import events
+from kici_gql.errors import InvalidInput
+
+Cursor = NewType("Cursor", str)
+"""A printed `events.Cursor`."""
+
+
+def _print_time(value: datetime | str) -> str:
+    """Times in events are printed already."""
+    return value if isinstance(value, str) else events.iso(value)
+
+
+def _parse_time(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            "not a DateTime", hint="Send ISO-8601 with an offset, such as 2026-01-31T12:00:00Z."
+        )
+    return moment.astimezone(UTC)
+
+
+def _parse_cursor(value: object) -> Cursor:
+    try:
+        return Cursor(str(events.Cursor.parse(value if isinstance(value, str) else "")))
+    except ValueError:
+        raise InvalidInput(
+            "not a Cursor", hint="Send a cursor that this server gave you, unchanged."
+        ) from None
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A time in UTC as ISO-8601 with microseconds, such as `2026-01-31T12:00:00.000000Z`.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+        serialize=_print_time,
+        parse_value=_parse_time,
+    ),
+    Cursor: strawberry.scalar(
+        name="Cursor",
+        description=(
+            "A position in the event log of one org, opaque. Queries, mutations and frames all carry one, and every "
+            "subscription accepts one as `after`. At most 64 characters."
+        ),
+        serialize=str,
+        parse_value=_parse_cursor,
+    ),
+}

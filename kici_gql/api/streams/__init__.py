@@ -1,0 +1,1 @@
+"""Subscriptions: views of an org's log, as frames."""

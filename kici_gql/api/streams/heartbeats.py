@@ -1,0 +1,115 @@
+"""`heartbeats`: everybody's newest figures. A page holds one event for each agent at most."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from kici_gql import tables
+from kici_gql.api.context import Services
+from kici_gql.api.streams.frames import (
+    AgentHeartbeat,
+    HeartbeatFrame,
+    HeartbeatSnapshot,
+    OrchestratorHeartbeat,
+)
+from kici_gql.api.streams.view import LogView
+from kici_gql.events import Event, EventType, Topic
+from kici_gql.rules import names
+from kici_gql.rules.filters import Condition, matches
+from kici_gql.store import fleet
+from kici_gql.store.filters import clauses
+
+
+class HeartbeatView(LogView[HeartbeatFrame]):
+    """Heartbeats of an org, or of one cluster; `where` narrows the agents."""
+
+    topics = frozenset({Topic.HEARTBEATS})
+    frame = HeartbeatFrame
+
+    def __init__(
+        self, services: Services, org_id: str, cluster_id: str | None, where: tuple[Condition, ...]
+    ) -> None:
+        super().__init__(services, org_id, (cluster_id, where))
+        self.cluster_id = cluster_id
+        self.where = where
+
+    def state(self, connection: Connection) -> HeartbeatSnapshot:
+        orchestrators = fleet.whole(connection, tables.Orchestrator, self.org_id, self.cluster_id)
+        agents = fleet.whole(
+            connection, tables.Agent, self.org_id, self.cluster_id, clauses(tables.Agent, self.where)
+        )
+        return HeartbeatSnapshot(
+            orchestrators=[_newest_of_orchestrator(row) for row in orchestrators],
+            agents=[_agent_heartbeat(vars_of(row), 1) for row in agents],
+        )
+
+    def show(self, events: Iterable[Event]) -> Sequence[Any]:
+        """The newest state of each, in the order of those states; `folded` counts what it stands for."""
+        newest: dict[str, tuple[Event, int]] = {}
+        for event in events:
+            if self._concerns(event):
+                # Taken out and put in again, so that the order is that of the newest states.
+                _, count = newest.pop(event.data["id"], (event, 0))
+                newest[event.data["id"]] = (event, count + 1)
+        return [_show(event, count) for event, count in newest.values()]
+
+    def _concerns(self, event: Event) -> bool:
+        if self.cluster_id is not None and event.data["cluster_id"] != self.cluster_id:
+            return False
+        return event.type is not EventType.AGENT_BEAT or matches(self.where, event.data)
+
+
+def vars_of(row: Any) -> dict[str, Any]:
+    return dict(row._mapping)  # noqa: SLF001 - the public way to a Core row as a mapping
+
+
+def _show(event: Event, folded: int) -> AgentHeartbeat | OrchestratorHeartbeat:
+    if event.type is EventType.AGENT_BEAT:
+        return _agent_heartbeat(event.data, folded)
+    return _orchestrator_heartbeat(event.data, folded)
+
+
+def _newest_of_orchestrator(row: tables.Orchestrator) -> OrchestratorHeartbeat:
+    display_id = names.display_id(row.instance_id, row.instance_named, row.connection_id)
+    return _orchestrator_heartbeat(vars_of(row) | {"display_id": display_id}, 1)
+
+
+def _agent_heartbeat(data: Any, folded: int) -> AgentHeartbeat:
+    return AgentHeartbeat(
+        id=data["id"],
+        agent_id=data["agent_id"],
+        cluster_id=data["cluster_id"],
+        orchestrator_id=data["orchestrator_id"],
+        scaler_id=data["scaler_id"],
+        hostname=data["hostname"],
+        version=data["version"],
+        liveness=data["liveness"],
+        cpu_count=data["cpu_count"],
+        memory_used_mb=data["memory_used_mb"],
+        memory_total_mb=data["memory_total_mb"],
+        uptime_seconds=data["uptime_seconds"],
+        active_jobs=data["active_jobs"],
+        max_concurrency=data["max_concurrency"],
+        paused=data["paused"],
+        last_heartbeat_at=data["last_heartbeat_at"],
+        folded=folded,
+        label_names=data["labels"],
+    )
+
+
+def _orchestrator_heartbeat(data: Any, folded: int) -> OrchestratorHeartbeat:
+    return OrchestratorHeartbeat(
+        orchestrator_id=data["id"],
+        display_id=data["display_id"],
+        cluster_id=data["cluster_id"],
+        liveness=data["liveness"],
+        cpu_count=data["cpu_count"],
+        memory_used_mb=data["memory_used_mb"],
+        memory_total_mb=data["memory_total_mb"],
+        uptime_seconds=data["uptime_seconds"],
+        running_jobs=data["running_jobs"],
+        queued_jobs=data["queued_jobs"],
+        last_heartbeat_at=data["last_heartbeat_at"],
+        folded=folded,
+    )

@@ -1,0 +1,191 @@
+"""The org: where every query begins."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from kici_gql import tables
+from kici_gql.api.connections import Connection, connect
+from kici_gql.api.context import Info
+from kici_gql.api.scalars import Cursor
+from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
+from kici_gql.api.types.base import Node
+from kici_gql.api.types.fleet import (
+    Agent,
+    AgentFilter,
+    AgentOrder,
+    Cluster,
+    Orchestrator,
+    OrchestratorFilter,
+    OrchestratorOrder,
+    Scaler,
+    ScalerFilter,
+    ScalerOrder,
+)
+from kici_gql.api.where import (
+    After,
+    Before,
+    ClusterOrderField,
+    ClusterWhere,
+    First,
+    Last,
+    OrderInput,
+    listing,
+)
+from kici_gql.rules import names
+from kici_gql.store import log, orgs
+from kici_gql.store.fleet import cluster_named
+from kici_gql.tables import AuditOutcome, Prefix, TokenScope
+
+OrgRow = strawberry.Parent[tables.Org]
+ClusterOrder = Annotated[
+    OrderInput[ClusterOrderField] | None, strawberry.argument(description="Default: oldest first.")
+]
+ClusterFilter = Annotated[
+    ClusterWhere | None, strawberry.argument(description="Only clusters that fulfil this.")
+]
+ClusterName = Annotated[str, strawberry.argument(description="Name of the cluster.")]
+
+
+@strawberry.type(description="A credential. Its secret is shown once, when it is created, and never stored.")
+class Token(Node):
+    PREFIX = Prefix.TOKEN
+
+    name: str = strawberry.field(description="What its creator called it. At most 100 characters.")
+    prefix: str = strawberry.field(description="First 12 characters of the secret, to recognise it by.")
+    scope: TokenScope = strawberry.field(description="What it may do.")
+    cluster_name: str | None = strawberry.field(
+        description="Cluster an ORCHESTRATOR token is bound to; null: any."
+    )
+    created_at: datetime = strawberry.field(description="When it was created.")
+    expires_at: datetime | None = strawberry.field(description="When it stops working; null: never.")
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it is not.")
+    last_used_at: datetime | None = strawberry.field(description="When it was last used, to about a minute.")
+
+
+@strawberry.type(description="One mutation that somebody tried, whatever came of it.")
+class AuditEntry(Node):
+    PREFIX = Prefix.AUDIT
+
+    at: datetime = strawberry.field(description="When.")
+    action: str = strawberry.field(description="Name of the mutation.")
+    token_id: strawberry.ID | None = strawberry.field(description="Global id of the token that tried.")
+    token_name: str | None = strawberry.field(description="Name of that token.")
+    object_id: strawberry.ID | None = strawberry.field(description="Global id of what it was about.")
+    outcome: AuditOutcome = strawberry.field(description="How it ended.")
+    error_code: str | None = strawberry.field(description="Why it was refused, as an `ErrorCode`.")
+    detail: str | None = strawberry.field(description="What was refused, without the values.")
+    request_id: str | None = strawberry.field(description="Id of the request, as in the server's log.")
+
+
+@strawberry.type(description="A tenant. Everything belongs to exactly one org, and nothing crosses.")
+class Org(Node):
+    PREFIX = Prefix.ORG
+
+    slug: str = strawberry.field(description="Its name in addresses and arguments.")
+    name: str = strawberry.field(description="Its name for people. At most 100 characters.")
+    created_at: datetime = strawberry.field(description="When it was created.")
+
+    @strawberry.field(
+        description="The present position in its event log; accepted as `after` by every subscription."
+    )
+    async def cursor(root: OrgRow, info: Info) -> Cursor:
+        return Cursor(str(await info.context.read(log.head, root.id)))
+
+    @strawberry.field(description="The cluster of this name; null when there is none.")
+    async def cluster(root: OrgRow, info: Info, name: ClusterName) -> Cluster | None:
+        names.check_name(name, "name")
+        return await info.context.read(cluster_named, root.id, name)
+
+    @strawberry.field(description="Its clusters.")
+    async def clusters(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: ClusterFilter = None,
+        order_by: ClusterOrder = None,
+    ) -> Connection[Cluster]:
+        wanted = listing(tables.Cluster, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Orchestrators of all its clusters.")
+    async def orchestrators(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: OrchestratorFilter = None,
+        order_by: OrchestratorOrder = None,
+    ) -> Connection[Orchestrator]:
+        wanted = listing(tables.Orchestrator, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Scalers of all its clusters.")
+    async def scalers(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: ScalerFilter = None,
+        order_by: ScalerOrder = None,
+    ) -> Connection[Scaler]:
+        wanted = listing(tables.Scaler, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Agents of all its clusters.")
+    async def agents(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: AgentFilter = None,
+        order_by: AgentOrder = None,
+    ) -> Connection[Agent]:
+        wanted = listing(tables.Agent, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Its alerts, resolved ones included.")
+    async def alerts(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: AlertFilter = None,
+        order_by: AlertOrder = None,
+    ) -> Connection[Alert]:
+        wanted = listing(tables.Alert, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(
+        description="Every mutation that was tried, refused ones too, latest first. Needs scope ADMIN."
+    )
+    async def audit_log(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[AuditEntry]:
+        info.context.require(TokenScope.ADMIN)
+        wanted = listing(tables.Audit, "org_id", None, None, first, after, last, before).latest_first()
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(
+        description="Its tokens, revoked and expired ones included, oldest first. Needs scope ADMIN."
+    )
+    async def tokens(root: OrgRow, info: Info) -> list[Token]:
+        info.context.require(TokenScope.ADMIN)
+        return await info.context.read(orgs.tokens_of, root.id)

@@ -1,0 +1,275 @@
+"""Filters and orders: the same inputs for connections and for subscriptions."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+from sqlmodel import SQLModel
+
+from kici_gql.api.enums import describe
+from kici_gql.api.loaders import Listing
+from kici_gql.errors import InvalidInput, LimitExceeded
+from kici_gql.rules.filters import Condition
+from kici_gql.store.paging import Order, Window
+from kici_gql.tables import AlertKind, AlertSeverity, AlertState, Liveness, OrchestratorRole, ScalerType
+
+MAX_VALUES = 100
+
+First = Annotated[
+    int | None, strawberry.argument(description="How many items from the start; 0 to 100, default 50.")
+]
+After = Annotated[
+    str | None, strawberry.argument(description="Only items behind this cursor of the same list.")
+]
+Last = Annotated[int | None, strawberry.argument(description="How many items from the end; 0 to 100.")]
+Before = Annotated[
+    str | None, strawberry.argument(description="Only items before this cursor of the same list.")
+]
+
+_MAX = f"At most {MAX_VALUES}."
+
+
+@strawberry.input(description="Conditions on a text; all given ones must hold.")
+class StringFilter:
+    eq: str | None = strawberry.field(default=None, description="Equals this text.")
+    one_of: list[str] | None = strawberry.field(
+        default=None, description=f"Equals one of these texts. {_MAX}"
+    )
+    contains: str | None = strawberry.field(default=None, description="Has this text somewhere, in any case.")
+
+
+@strawberry.input(description="Conditions on a list of texts; all given ones must hold.")
+class ListFilter:
+    has: str | None = strawberry.field(default=None, description="Has this item.")
+    has_any: list[str] | None = strawberry.field(default=None, description=f"Has one of these items. {_MAX}")
+
+
+@strawberry.input(description="Conditions on liveness; all given ones must hold.")
+class LivenessFilter:
+    eq: Liveness | None = strawberry.field(default=None, description="Is this.")
+    one_of: list[Liveness] | None = strawberry.field(default=None, description="Is one of these.")
+
+
+@strawberry.input(description="Conditions on clusters; all given ones must hold.")
+class ClusterWhere:
+    name: StringFilter | None = strawberry.field(default=None, description="Cluster name.")
+    auto_named: bool | None = strawberry.field(default=None, description="Whether the server chose the name.")
+
+
+@strawberry.input(description="Conditions on orchestrators; all given ones must hold.")
+class OrchestratorWhere:
+    instance_id: StringFilter | None = strawberry.field(default=None, description="Instance id.")
+    hostname: StringFilter | None = strawberry.field(default=None, description="Name of the host.")
+    version: StringFilter | None = strawberry.field(default=None, description="Version of the program.")
+    role: OrchestratorRole | None = strawberry.field(default=None, description="Role in its cluster.")
+    liveness: LivenessFilter | None = strawberry.field(default=None, description="Liveness state.")
+
+
+@strawberry.input(description="Conditions on scalers; all given ones must hold.")
+class ScalerWhere:
+    name: StringFilter | None = strawberry.field(default=None, description="Name of the scaler.")
+    type: ScalerType | None = strawberry.field(default=None, description="How it provisions agents.")
+    labels: ListFilter | None = strawberry.field(default=None, description="Labels.")
+
+
+@strawberry.input(description="Conditions on agents; all given ones must hold.")
+class AgentWhere:
+    agent_id: StringFilter | None = strawberry.field(
+        default=None, description="Agent id, as its orchestrator names it."
+    )
+    hostname: StringFilter | None = strawberry.field(default=None, description="Name of the host.")
+    version: StringFilter | None = strawberry.field(default=None, description="Version of the agent.")
+    labels: ListFilter | None = strawberry.field(default=None, description="Labels.")
+    paused: bool | None = strawberry.field(default=None, description="Whether it takes no new jobs.")
+    liveness: LivenessFilter | None = strawberry.field(default=None, description="Liveness state.")
+
+
+@strawberry.input(description="Conditions on alerts; all given ones must hold.")
+class AlertWhere:
+    state: list[AlertState] | None = strawberry.field(default=None, description="Is in one of these states.")
+    severity: list[AlertSeverity] | None = strawberry.field(
+        default=None, description="Has one of these severities."
+    )
+    kind: list[AlertKind] | None = strawberry.field(default=None, description="Is of one of these kinds.")
+    message: StringFilter | None = strawberry.field(default=None, description="Text of the alert.")
+
+
+class OrderDirection(StrEnum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+describe(
+    OrderDirection,
+    "Ascending or descending.",
+    {
+        OrderDirection.ASC: "Smallest, earliest or first in the alphabet first.",
+        OrderDirection.DESC: "Largest, latest or last in the alphabet first.",
+    },
+)
+
+
+class ClusterOrderField(StrEnum):
+    NAME = "name"
+    CREATED_AT = "id"
+
+
+describe(
+    ClusterOrderField,
+    "What clusters can be ordered by.",
+    {
+        ClusterOrderField.NAME: "By name.",
+        ClusterOrderField.CREATED_AT: "By when it was first seen.",
+    },
+)
+
+
+class OrchestratorOrderField(StrEnum):
+    INSTANCE_ID = "instance_id"
+    LAST_HEARTBEAT_AT = "last_heartbeat_at"
+    CREATED_AT = "id"
+
+
+describe(
+    OrchestratorOrderField,
+    "What orchestrators can be ordered by.",
+    {
+        OrchestratorOrderField.INSTANCE_ID: "By instance id.",
+        OrchestratorOrderField.LAST_HEARTBEAT_AT: "By the last heartbeat.",
+        OrchestratorOrderField.CREATED_AT: "By when it was first seen.",
+    },
+)
+
+
+class ScalerOrderField(StrEnum):
+    NAME = "name"
+    CREATED_AT = "id"
+
+
+describe(
+    ScalerOrderField,
+    "What scalers can be ordered by.",
+    {
+        ScalerOrderField.NAME: "By name.",
+        ScalerOrderField.CREATED_AT: "By when it was first seen.",
+    },
+)
+
+
+class AgentOrderField(StrEnum):
+    AGENT_ID = "agent_id"
+    LAST_HEARTBEAT_AT = "last_heartbeat_at"
+    CREATED_AT = "id"
+
+
+describe(
+    AgentOrderField,
+    "What agents can be ordered by.",
+    {
+        AgentOrderField.AGENT_ID: "By agent id.",
+        AgentOrderField.LAST_HEARTBEAT_AT: "By the last heartbeat; never seen last.",
+        AgentOrderField.CREATED_AT: "By when it was first seen.",
+    },
+)
+
+
+class AlertOrderField(StrEnum):
+    OPENED_AT = "opened_at"
+    UPDATED_AT = "updated_at"
+    CREATED_AT = "id"
+
+
+describe(
+    AlertOrderField,
+    "What alerts can be ordered by.",
+    {
+        AlertOrderField.OPENED_AT: "By when it was last opened.",
+        AlertOrderField.UPDATED_AT: "By the last change.",
+        AlertOrderField.CREATED_AT: "By when it was first opened.",
+    },
+)
+
+
+OrderField = TypeVar("OrderField", bound=StrEnum)
+
+
+@strawberry.input(name="Order", description="What to order by, and which way; ties are broken by id.")
+class OrderInput(Generic[OrderField]):
+    field: OrderField = strawberry.field(description="What to order by.")
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.ASC, description="Which way; default ASC."
+    )
+
+
+def listing(
+    model: type[SQLModel],
+    parent: str,
+    where: Any,
+    order_by: Any,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> Listing:
+    """The list that a connection field's arguments ask for. Raises InvalidInput or LimitExceeded."""
+    return Listing(
+        model, parent, conditions_of(where), order_of(order_by), window_of(first, after, last, before)
+    )
+
+
+def order_of(order: Any) -> Order:
+    """The order that an `orderBy` asks for; by id when there is none."""
+    if order is None:
+        return Order()
+    return Order(order.field.value, descending=order.direction is OrderDirection.DESC)
+
+
+def window_of(first: int | None, after: str | None, last: int | None, before: str | None) -> Window:
+    """Raises InvalidInput for bounds that exclude each other or are too large."""
+    window = Window(first, after, last, before)
+    _ = window.size
+    return window
+
+
+def conditions_of(where: Any) -> tuple[Condition, ...]:
+    """What a `where` input asks for. Raises LimitExceeded for a list that is too long, InvalidInput for an empty one."""
+    if where is None:
+        return ()
+    found: list[Condition] = []
+    for each in fields(where):
+        value = getattr(where, each.name)
+        if value is not None:
+            found.extend(_conditions(each.name, value))
+    return tuple(found)
+
+
+def _conditions(column: str, value: Any) -> list[Condition]:
+    if isinstance(value, list):
+        return [Condition(column, "in", _several(column, value))]
+    if not hasattr(value, "__strawberry_definition__"):
+        return [Condition(column, "in", (value,))]
+    found: list[Condition] = []
+    readers: dict[str, Callable[[Any], Condition]] = {
+        "eq": lambda given: Condition(column, "in", (given,)),
+        "one_of": lambda given: Condition(column, "in", _several(column, given)),
+        "contains": lambda given: Condition(column, "contains", (given,)),
+        "has": lambda given: Condition(column, "has", (given,)),
+        "has_any": lambda given: Condition(column, "has", _several(column, given)),
+    }
+    for each in fields(value):
+        given = getattr(value, each.name)
+        if given is not None:
+            found.append(readers[each.name](given))
+    return found
+
+
+def _several(column: str, values: list[Any]) -> tuple[Any, ...]:
+    if len(values) > MAX_VALUES:
+        raise LimitExceeded(f"{len(values)} values are too many", hint=_MAX, path=["where", column])
+    if not values:
+        raise InvalidInput(
+            "a list of values is empty", hint="Leave it out, or name values.", path=["where", column]
+        )
+    return tuple(values)

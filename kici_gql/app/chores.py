@@ -1,0 +1,104 @@
+"""What the server does by itself: judging silence, removing what is old, noting which tokens are in use."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from kici_gql.actions import presence
+from kici_gql.auth import Authenticator
+from kici_gql.settings import Settings
+from kici_gql.store import Store, Tx, audit, log, orgs
+
+_log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+"""Silence is judged this often at least: a newcomer's silence may be due sooner than anybody's before."""
+HOUSEKEEPING_SECONDS = 60.0
+_CHUNK = 2000  # rows removed by one transaction: it must not hold up a heartbeat
+
+
+class Chores:
+    """Background tasks of one process. Each survives its own failures and says so in the log."""
+
+    def __init__(self, store: Store, settings: Settings, authenticator: Authenticator) -> None:
+        self._store = store
+        self._settings = settings
+        self._authenticator = authenticator
+        self._serving_since = store.now()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(_forever(self._sweep), name="sweep"),
+            asyncio.create_task(_forever(self._housekeep), name="housekeeping"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _sweep(self) -> float:
+        now = self._store.now()
+        due = await presence.sweep(self._store, self._settings, now, self._serving_since)
+        return SWEEP_SECONDS if due is None else min(SWEEP_SECONDS, _seconds_until(due, self._store.now()))
+
+    async def _housekeep(self) -> float:
+        now = self._store.now()
+        for org_id, used in _by_org(self._authenticator.take_used()).items():
+            await self._store.transaction(org_id, partial(_note_use, used=used))
+        for org in await self._store.read(orgs.all_orgs):
+            trim = partial(
+                _trim, settings=self._settings, older_than=now - _hours(self._settings.log_retention_hours)
+            )
+            removed = _CHUNK
+            while removed == _CHUNK:
+                removed = await self._store.transaction(org.id, trim)
+        await self._store.transaction(None, partial(_forget, settings=self._settings))
+        return HOUSEKEEPING_SECONDS
+
+
+async def _forever(chore: Callable[[], Awaitable[float]]) -> None:
+    """Do the chore again and again; it answers how many seconds to wait."""
+    while True:
+        try:
+            seconds = await chore()
+        except Exception:  # noqa: BLE001 - the database may be away for a while
+            _log.exception("a chore failed; trying again")
+            seconds = SWEEP_SECONDS
+        await asyncio.sleep(max(0.02, seconds))
+
+
+def _trim(tx: Tx, settings: Settings, older_than: datetime) -> int:
+    return log.trim(tx.connection, tx.org_id, older_than, settings.log_retention_events, _CHUNK)
+
+
+def _forget(tx: Tx, settings: Settings) -> int:
+    return audit.forget(
+        tx.connection,
+        keys_before=tx.now - _hours(settings.idempotency_hours),
+        audit_before=tx.now - timedelta(days=settings.audit_retention_days),
+        limit=_CHUNK,
+    )
+
+
+def _note_use(tx: Tx, used: dict[str, datetime]) -> None:
+    for token_id, moment in used.items():
+        orgs.touch_token(tx.connection, tx.org_id, token_id, moment)
+
+
+def _by_org(used: dict[str, tuple[str, datetime]]) -> dict[str, dict[str, datetime]]:
+    found: dict[str, dict[str, datetime]] = {}
+    for token_id, (org_id, moment) in used.items():
+        found.setdefault(org_id, {})[token_id] = moment
+    return found
+
+
+def _seconds_until(due: datetime, now: datetime) -> float:
+    return max(0.0, (due - now).total_seconds())
+
+
+def _hours(hours: int) -> timedelta:
+    return timedelta(hours=hours)

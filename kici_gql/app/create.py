@@ -1,0 +1,99 @@
+"""`create_app`: settings in, ASGI application out. Nothing is global; two apps can live in one process."""
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from kici_gql.api.context import Context, Services
+from kici_gql.api.engine.limits import Limits
+from kici_gql.api.engine.operations import Operations
+from kici_gql.api.schema import schema
+from kici_gql.api.transport.endpoint import GraphQLEndpoint
+from kici_gql.api.transport.options import TransportOptions
+from kici_gql.app.chores import Chores
+from kici_gql.app.health import health_routes
+from kici_gql.app.prepare import utc_now
+from kici_gql.auth import Authenticator, Viewer
+from kici_gql.events import Entry, EventType, Topic
+from kici_gql.feed import Feed
+from kici_gql.settings import Settings
+from kici_gql.store import Store
+from kici_gql.web import SessionRoutes, web_routes
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Starlette:
+    """The whole server. Its database must be prepared (`prepare`). `app.state.drain()` ends all streams politely."""
+    store = Store(settings, clock)
+    feed = Feed(store, settings.broadcast_url, settings.tail_events)
+    store.on_commit = feed.announce  # the one arrow that points up: whoever commits tells whoever follows
+    authenticator = Authenticator(store, feed.watch, anonymous=settings.demo)
+    feed.on_entry = partial(_hear, authenticator)
+    services = Services(store, feed, settings, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}")
+
+    def make_context(viewer: Viewer, request_id: str) -> Context:
+        return Context(services, viewer, request_id)
+
+    operations = Operations(schema, make_context, limits=_limits(settings))
+    graphql = GraphQLEndpoint(operations, authenticator, _options(settings))
+    sessions = SessionRoutes(authenticator)
+    chores = Chores(store, settings, authenticator)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await store.open()
+        await feed.open()
+        chores.start()
+        try:
+            yield
+        finally:
+            await graphql.drain(settings.shutdown_seconds / 2)
+            await chores.stop()
+            await feed.close()
+            await store.close()
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", graphql),
+        *health_routes(store, feed, graphql.gate),
+        *sessions.routes(),
+        *web_routes(),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.drain = lambda: graphql.drain(settings.shutdown_seconds / 2)
+    app.state.sessions = sessions
+    return app
+
+
+def _hear(authenticator: Authenticator, entry: Entry) -> None:
+    if entry.topic is Topic.TOKENS:
+        for event in entry.events:
+            if event.type is EventType.TOKEN_REVOKED:
+                authenticator.revoked(event.data["id"])
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_depth=settings.max_depth,
+        max_aliases=settings.max_aliases,
+        max_fields=settings.max_fields,
+        max_tokens=settings.max_tokens,
+    )
+
+
+def _options(settings: Settings) -> TransportOptions:
+    return TransportOptions(
+        max_body_bytes=settings.max_body_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        max_connections=settings.max_connections,
+        max_connections_per_token=settings.max_connections_per_token,
+        max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
+        max_subscriptions_per_token=settings.max_subscriptions_per_token,
+        allowed_origins=settings.allowed_origins,
+    )
