@@ -1,3 +1,3 @@
-from tests.examples.conftest import server
+from tests.examples.conftest import eventually, server
 
-__all__ = ["server"]
+__all__ = ["eventually", "server"]

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
+
 END_SECONDS = 15.0
 
 
@@ -58,3 +60,12 @@ async def running(
 
 def _clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("KICI_GQL_")}
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether the process still runs."""
+    try:
+        # In a container nobody may collect the exit status of an orphan.
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -11,18 +11,10 @@ import pytest
 from orchestrator.program import EXIT_UNUSABLE, agent_ids
 from orchestrator.state import StateDirectory
 from tests.examples.conftest import EXAMPLES, Eventually
-from tests.examples.program import running
+from tests.examples.program import lives, running
 from tests.examples.scripted_server import ScriptedServer
 
 TOKEN = {"KICI_GQL_TOKEN": "kgq_x"}
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        # In a container nobody may collect the exit status of an orphan.
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def orchestrator(*arguments: str | Path) -> list[str | Path]:
