@@ -109,7 +109,7 @@ def test_every_import_is_a_declared_dependency() -> None:
         for module, path in imported.items()
         if module not in sys.stdlib_module_names
         and module != "kici_gql"
-        and declared.isdisjoint(name.lower() for name in DISTRIBUTIONS.get(module, ()))
+        and declared.isdisjoint(name.lower().replace("_", "-") for name in DISTRIBUTIONS.get(module, ()))
     }
     assert undeclared == {}
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 from strawberry.dataloader import DataLoader
 
-from kici_gql.rules.filters import Condition
 from kici_gql.store import Store, filters, fleet, paging, records
+from kici_gql.store.filters import Condition
 from kici_gql.store.paging import Order, Slice, Window
 from kici_gql.tables import Orchestrator, table_of
 

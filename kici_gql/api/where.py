@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 from kici_gql.api.enums import describe
 from kici_gql.api.loaders import Listing
 from kici_gql.errors import InvalidInput, LimitExceeded
-from kici_gql.rules.filters import Condition
+from kici_gql.store.filters import Condition
 from kici_gql.store.paging import Order, Window
 from kici_gql.tables import AlertKind, AlertSeverity, AlertState, Liveness, OrchestratorRole, ScalerType
 

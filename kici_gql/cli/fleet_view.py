@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from kici_gql.cli.fleet import OPERATIONS, Fleet, Thing
 from kici_gql.cli.live import Dropped, follow
+from kici_gql.errors import Unavailable
 
 _COLOURS = {"ONLINE": "green", "LATE": "yellow", "LOST": "bold red", "OFFLINE": "dim", "NEVER_SEEN": "cyan"}
 _SEVERITY_COLOURS = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}
@@ -193,35 +194,35 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 async def show(url: str, token: str, org: str, cluster: str | None, once: bool, console: Console) -> None:
-    """Draw until cancelled, or with `once` until the tree is there. Raises KiciError when the server refuses."""
+    """Draw until cancelled; with `once`, or where nothing can be redrawn, only once, when the tree is complete.
+
+    Raises KiciError when the server refuses, and Unavailable when it is not there to be asked once.
+    """
     view = View(org, url)
-    if once:
-        await _follow(view, token, cluster, until_complete=True)
+    if once or not console.is_terminal:
+        await _follow(view, token, cluster, once=True)
         console.print(view.render(time.monotonic(), height=1_000_000))
         return
 
     def draw() -> RenderableType:
         return view.render(time.monotonic(), console.size.height)
 
-    with Live(
-        get_renderable=draw,
-        console=console,
-        refresh_per_second=_REDRAWS_PER_SECOND,
-        screen=console.is_terminal,
-    ):
-        await _follow(view, token, cluster, until_complete=False)
+    with Live(get_renderable=draw, console=console, refresh_per_second=_REDRAWS_PER_SECOND, screen=True):
+        await _follow(view, token, cluster, once=False)
 
 
-async def _follow(view: View, token: str, cluster: str | None, until_complete: bool) -> None:
+async def _follow(view: View, token: str, cluster: str | None, once: bool) -> None:
     variables = {"org": view.org, "cluster": cluster}
     awaited = set(OPERATIONS)
     async with aclosing(follow(view.url, token, OPERATIONS, variables)) as news:
         async for item in news:
             if isinstance(item, Dropped):
+                if once:
+                    raise Unavailable(f"no stream from {view.url}: {item.reason}")
                 view.dropped = item
                 continue
             view.dropped = None
             view.fleet.apply(item.name, item.frame, time.monotonic())
             awaited.discard(item.name)
-            if until_complete and not awaited:
+            if once and not awaited:
                 return

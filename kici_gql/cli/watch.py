@@ -25,6 +25,7 @@ def watch(
 
     Nothing is asked twice: a snapshot comes first, then every change is pushed. When the stream breaks, the first line says
     so and how old the rest is; the stream is resumed as soon as the server is back. Ctrl-C ends it.
+    Into a file or a pipe the tree is printed one time.
     """
     from rich.console import Console
 

@@ -11,9 +11,8 @@ from kici_gql.api.streams.frames import AlertChanged, AlertFrame, AlertRemoved, 
 from kici_gql.api.streams.infrastructure import row_of
 from kici_gql.api.streams.view import LogView
 from kici_gql.events import Event, Topic
-from kici_gql.rules.filters import Condition, matches
 from kici_gql.store import fleet
-from kici_gql.store.filters import clauses
+from kici_gql.store.filters import Condition, clauses, matches
 from kici_gql.tables import AlertState
 
 _UNRESOLVED = (Condition("state", "in", (AlertState.OPEN, AlertState.ACKNOWLEDGED)),)

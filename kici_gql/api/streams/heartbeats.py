@@ -16,9 +16,8 @@ from kici_gql.api.streams.frames import (
 from kici_gql.api.streams.view import LogView
 from kici_gql.events import Event, EventType, Topic
 from kici_gql.rules import names
-from kici_gql.rules.filters import Condition, matches
 from kici_gql.store import fleet
-from kici_gql.store.filters import clauses
+from kici_gql.store.filters import Condition, clauses, matches
 
 
 class HeartbeatView(LogView[HeartbeatFrame]):

@@ -22,10 +22,9 @@ from kici_gql.api.streams.frames import (
 )
 from kici_gql.api.streams.view import LogView
 from kici_gql.events import Event, EventType, Topic
-from kici_gql.rules.filters import Condition, matches
 from kici_gql.store import alerts as alert_store
 from kici_gql.store import fleet
-from kici_gql.store.filters import clauses
+from kici_gql.store.filters import Condition, clauses, matches
 
 
 def row_of(event: Event) -> Any:

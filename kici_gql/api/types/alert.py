@@ -1,7 +1,7 @@
 """Alerts."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
@@ -11,9 +11,6 @@ from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.base import Node
 from kici_gql.api.where import AlertOrderField, AlertWhere, OrderInput
 from kici_gql.tables import AlertKind, AlertSeverity, AlertState, Prefix
-
-if TYPE_CHECKING:
-    from kici_gql.api.types.fleet import Cluster
 
 Row = strawberry.Parent[tables.Alert]
 AlertOrder = Annotated[
@@ -42,7 +39,10 @@ class Alert(Node):
     severity: AlertSeverity = strawberry.field(description="How bad it is.")
     state: AlertState = strawberry.field(description="Where it is in its life.")
     message: str = strawberry.field(description="The problem in words. At most 2000 characters.")
-    subject_id: strawberry.ID | None = strawberry.field(description="Global id of what it is about.")
+    cluster_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the cluster it is about; null when it is about no single one."
+    )
+    subject_id: strawberry.ID | None = strawberry.field(description="Global id of what exactly it is about.")
     opened_at: datetime = strawberry.field(description="When it was last opened.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
     resolved_at: datetime | None = strawberry.field(description="When it was resolved; null while it is not.")
@@ -70,8 +70,6 @@ class Alert(Node):
         epoch = await info.context.epoch()
         return [Cursor(str(events.Cursor(epoch, seq))) for seq in root.evidence]
 
-    @strawberry.field(description="Cluster it is about; null when it is about no single one.")
-    async def cluster(root: Row, info: Info) -> Annotated["Cluster", strawberry.lazy(".fleet")] | None:
-        if root.cluster_id is None:
-            return None
-        return await info.context.load.one(tables.Cluster, root.cluster_id)
+    @strawberry.field(description="What exactly it is about; null when that is gone.")
+    async def subject(root: Row, info: Info) -> Node | None:
+        return None if root.subject_id is None else await info.context.node(root.subject_id)

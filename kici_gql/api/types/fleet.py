@@ -27,7 +27,7 @@ from kici_gql.api.where import (
     listing,
 )
 from kici_gql.rules import names
-from kici_gql.rules.filters import Condition
+from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import PRESENT
 from kici_gql.tables import OrchestratorRole, Prefix, ScalerType
 
