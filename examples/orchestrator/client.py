@@ -132,7 +132,10 @@ class Link:
 
     async def wait_down(self) -> None:
         """Return when the connection is gone; ``check`` then says why."""
-        await self._transport.wait_closed()
+        # Not the transport's wait_closed(): that one gives up after close_timeout.
+        reading = self._transport.receive_data_task
+        if reading is not None:
+            await asyncio.wait({reading})
 
     def check(self) -> None:
         """Raise LinkDown or TokenRefused when the connection is gone."""

@@ -67,8 +67,8 @@ def events(*happened: dict[str, Any], second: int = 0) -> dict[str, Any]:
     return _frame("EVENTS", second) | {"events": list(happened)}
 
 
-def heartbeats(*beats: dict[str, Any], second: int = 0) -> dict[str, Any]:
-    return events(*beats, second=second)
+def heartbeats(*beats: dict[str, Any], kind: str = "EVENTS", second: int = 0) -> dict[str, Any]:
+    return events(*beats, second=second) | {"kind": kind}
 
 
 def _frame(kind: str, second: int) -> dict[str, Any]:

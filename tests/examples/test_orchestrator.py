@@ -185,6 +185,18 @@ async def test_a_refused_token_ends_it(code: int, server: ScriptedServer, tmp_pa
     assert it.scaler.active_agents == 0
 
 
+async def test_a_link_is_down_when_the_server_is_and_not_before(server: ScriptedServer) -> None:
+    async with open_link(server.url, "kgq_x") as link:
+        down = asyncio.create_task(link.wait_down())
+        await asyncio.wait({down}, timeout=1.5)
+        assert not down.done()
+        link.check()
+        await server.close()
+        await asyncio.wait_for(down, 5)
+        with pytest.raises(LinkDown):
+            link.check()
+
+
 async def test_nobody_there_is_worth_another_try() -> None:
     with pytest.raises(LinkDown):
         async with open_link("http://127.0.0.1:9", "kgq_x"):
