@@ -228,7 +228,8 @@ def check_heartbeat(beat: Heartbeat, now: datetime) -> None:
     check_number(beat.queued_jobs, ["queuedJobs"])
     check_count(beat.agents, "agents", MAX_AGENTS)
     for index, agent in enumerate(beat.agents):
-        if min(agent.memory_used_mb, agent.uptime_seconds, agent.active_jobs) < 0:
+        figures = (agent.memory_used_mb, agent.uptime_seconds, agent.active_jobs)
+        if min(figures) < 0 or max(figures) > MAX_INT:
             _check_agent_figures(agent, ["agents", index])
     if len({agent.agent_id for agent in beat.agents}) != len(beat.agents):
         check_unique((agent.agent_id for agent in beat.agents), "agents", "agentId")
