@@ -8,12 +8,13 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Table, and_, func, or_, select
 from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from kici_gql.errors import InvalidInput
 from kici_gql.store.records import fetch_all
@@ -179,17 +180,36 @@ def _parse(text: str, order: Order, name: str, sorted_by: ColumnElement[Any]) ->
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         column, descending, value, row_id = orjson.loads(raw)
-        if (column, descending) != (order.column, order.descending) or not isinstance(row_id, str):
+        if (column, descending) != (order.column, order.descending):
             raise ValueError
-        expected = sorted_by.type.python_type
-        if expected is datetime and value is not None:
-            value = datetime.fromisoformat(value)
-        if value is not None and not isinstance(value, str if issubclass(expected, str) else expected):
-            raise ValueError
-    except (ValueError, TypeError, binascii.Error) as error:
+        return _value(value, sorted_by), _text(row_id)
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise InvalidInput(
             f"{name} is not a cursor of this list in this order",
             hint="Send a cursor that this list gave.",
             path=[name],
         ) from error
-    return value, row_id
+
+
+def _value(value: Any, sorted_by: ColumnElement[Any]) -> Any:
+    """What a cursor says of the column sorted by. Cursors are not signed, so it may be anything."""
+    if value is None:
+        return None
+    if isinstance(sorted_by.type, Integer):
+        if type(value) is not int or abs(value) >= 2 ** (
+            63 if isinstance(sorted_by.type, BigInteger) else 31
+        ):
+            raise ValueError
+        return value
+    if not isinstance(sorted_by.type, UTCDateTime):
+        return _text(value)
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:  # PostgreSQL knows no such text
+        raise ValueError
+    return value
