@@ -37,7 +37,9 @@ class StringFilter:
     one_of: list[str] | None = strawberry.field(
         default=None, description=f"Equals one of these texts. {_MAX}"
     )
-    contains: str | None = strawberry.field(default=None, description="Has this text somewhere, in any case.")
+    contains: str | None = strawberry.field(
+        default=None, description="Has this text somewhere; A to Z in any case."
+    )
 
 
 @strawberry.input(description="Conditions on a list of texts; all given ones must hold.")

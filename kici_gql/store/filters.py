@@ -1,11 +1,14 @@
 """Filters as values: one form that SQL and a running stream both understand, so that both find the same."""
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Text, cast, func, or_
+from sqlalchemy import ColumnElement, Text, cast, func, or_, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
 
 from kici_gql.tables import table_of
@@ -17,8 +20,8 @@ Operator = Literal["in", "contains", "has", "null"]
 class Condition:
     """One test of one column.
 
-    `in`: it equals one of the values; `contains`: it has the text somewhere, in any case; `has`: the list in it has
-    one of the values; `null`: it has no value.
+    `in`: it equals one of the values; `contains`: it has one of the texts somewhere, A to Z in any case; `has`: the list
+    in it has one of the values; `null`: it has no value.
     """
 
     field: str
@@ -38,7 +41,8 @@ def _fulfils(condition: Condition, value: Any) -> bool:
         return value is None
     if condition.operator == "has":
         return any(item in condition.values for item in value or ())
-    return any(text.lower() in str(value or "").lower() for text in condition.values)
+    whole = _lower(str(value or ""))
+    return any(_lower(text) in whole for text in condition.values)
 
 
 def clauses(model: type[SQLModel], conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
@@ -55,6 +59,34 @@ def _clause(model: type[SQLModel], condition: Condition) -> ColumnElement[bool]:
     if condition.operator == "has":
         # The list is stored as JSON text, where a whole quoted item can stand nowhere but as an item.
         items = [orjson.dumps(value).decode() for value in condition.values]
-        return or_(*(cast(column, Text).contains(item, autoescape=True) for item in items))
-    texts = [str(value).lower() for value in condition.values]
-    return or_(*(func.lower(column).contains(text, autoescape=True) for text in texts))
+        return or_(*(_holds(cast(column, Text), item) for item in items))
+    return or_(*(_holds(_LowerInSql(column), _lower(text)) for text in condition.values))
+
+
+def _holds(whole: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    """Whether a text has another in it, to the letter: LIKE takes a case for another on SQLite."""
+    return func.replace(whole, part, "") != whole if part else true()
+
+
+# Databases disagree about the case of letters beyond A to Z, and so with Python: those keep theirs.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def _lower(text: str) -> str:
+    return text.translate(_LOWER)
+
+
+class _LowerInSql(FunctionElement[str]):
+    """What `_lower` does, in SQL."""
+
+    inherit_cache = True
+
+
+@compiles(_LowerInSql)
+def _compile(element: _LowerInSql, compiler: Any, **options: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_LowerInSql, "postgresql")
+def _compile_for_postgresql(element: _LowerInSql, compiler: Any, **options: Any) -> str:
+    return f'lower({compiler.process(element.clauses, **options)} COLLATE "C")'

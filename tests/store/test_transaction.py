@@ -1,0 +1,170 @@
+"""The one place that commits: order, numbers, group commit, and one bad push that fails alone."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from kici_gql.errors import Conflict, Unavailable
+from kici_gql.events import Entry, Event, EventType, Topic
+from kici_gql.settings import Settings
+from kici_gql.store import Tx, records
+from kici_gql.tables import Cluster, LogEntry
+from tests.world import Clock, World, world_of
+
+ALERT = EventType.ALERT_CHANGED
+BEAT = EventType.AGENT_BEAT
+
+
+def event(number: int, type_: EventType = ALERT) -> Event:
+    return Event(type_, {"id": f"x_{number}", "n": number})
+
+
+async def test_commit_order_is_sequence_order_and_leaves_no_gap(any_world: World) -> None:
+    committed: list[Entry] = []
+    any_world.store.on_commit = committed.extend
+
+    async def push(number: int) -> tuple[int, int]:
+        await asyncio.sleep(number % 3 * 0.001)
+        return number, await any_world.append(*[event(number)] * (1 + number % 3))
+
+    answers = dict(await asyncio.gather(*map(push, range(300))))
+    assert [entry.first_seq for entry in committed] == [1, *(entry.seq + 1 for entry in committed[:-1])]
+    stored = await any_world.events()
+    assert [seq for seq, _ in stored] == list(range(1, 601))
+    for seq, each in stored:
+        number = each.data["n"]
+        assert answers[number] - (number % 3) <= seq <= answers[number], "the answer named the place"
+    counts = any_world.store.counts
+    assert (counts.transactions, counts.events, counts.failed) == (300, 600, 0)
+    assert counts.commits < 150, "what arrives together shares a commit"
+
+
+async def test_two_processes_share_one_order(postgres_url: str, clock: Clock) -> None:
+    settings = Settings(database_url=postgres_url)
+    async with world_of(settings, clock) as one, world_of(settings, clock) as two:
+        seen: list[int] = []
+        done = asyncio.Event()
+
+        async def read() -> None:
+            """A third reader that never looks back, as a subscriber does: it must not miss anything."""
+            last = 0
+            while not done.is_set() or last < (await one.head()).seq:
+                for seq, _ in (await one.events())[last:]:
+                    seen.append(seq)
+                    last = seq
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            pushes = [asyncio.create_task((one, two)[n % 2].append(event(n))) for n in range(100)]
+            await asyncio.gather(*pushes)
+            done.set()
+        assert seen == list(range(1, 101))
+
+
+async def test_one_bad_push_fails_alone(any_world: World, caplog: pytest.LogCaptureFixture) -> None:
+    org_id = any_world.org_id
+
+    def cluster(name: str) -> Cluster:
+        return Cluster(id=f"clu_{name}", org_id=org_id, name=name, created_at=datetime.now(UTC))
+
+    def good(tx: Tx) -> int:
+        records.add(tx.connection, cluster("good"))
+        return tx.append(event(1))
+
+    def refused(tx: Tx) -> int:
+        records.add(tx.connection, cluster("refused"))
+        tx.append(event(2))
+        raise Conflict("no")
+
+    def broken_sql(tx: Tx) -> int:
+        tx.append(event(3))
+        records.add(tx.connection, cluster("broken"))
+        tx.connection.execute(text("SELECT * FROM no_such_table"))
+        return 0
+
+    def not_json(tx: Tx) -> int:
+        return tx.append(Event(ALERT, {"id": object()}))
+
+    def last(tx: Tx) -> int:
+        records.add(tx.connection, cluster("last"))
+        return tx.append(event(4))
+
+    works = (good, refused, broken_sql, not_json, last)
+    results = await asyncio.gather(
+        *(any_world.store.transaction(org_id, work) for work in works), return_exceptions=True
+    )
+    assert [results[0], results[4]] == [1, 2]
+    assert isinstance(results[1], Conflict)
+    assert isinstance(results[2], Unavailable)
+    assert isinstance(results[3], Unavailable)
+    assert "no_such_table" not in str(results[2]), "no SQL goes out"
+    assert [row.name for row in await any_world.rows(Cluster)] == ["good", "last"]
+    assert [each.data["n"] for _, each in await any_world.events()] == [1, 4]
+    assert any_world.store.counts.commits == 1
+    assert any_world.store.counts.failed == 3
+    assert "a transaction failed" in caplog.text
+
+
+async def test_a_run_of_events_of_one_topic_is_one_row(any_world: World) -> None:
+    await any_world.append(event(1), event(2), event(3, BEAT), event(4, BEAT), event(5))
+    assert [(row.first_seq, row.seq, row.topic) for row in await any_world.rows(LogEntry)] == [
+        (1, 2, Topic.ALERTS),
+        (3, 4, Topic.HEARTBEATS),
+        (5, 5, Topic.ALERTS),
+    ]
+
+
+async def test_a_transaction_outlives_its_caller(any_world: World) -> None:
+    task = asyncio.create_task(any_world.append(event(1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await any_world.append(event(2))
+    assert [each.data["n"] for _, each in await any_world.events()] == [1, 2]
+
+
+async def test_closing_finishes_what_is_queued(database_url: str, clock: Clock) -> None:
+    settings = Settings(database_url=database_url)
+    async with world_of(settings, clock) as world:
+        pushes = [asyncio.create_task(world.append(event(n))) for n in range(50)]
+        await asyncio.sleep(0)
+    assert sorted(await asyncio.gather(*pushes)) == list(range(1, 51))
+
+
+async def test_orgs_have_logs_of_their_own(any_world: World) -> None:
+    await any_world.append(event(1), event(2))
+    other = any_world.viewer(org="other").org_id
+    assert await any_world.append(event(3), org_id=other) == 1
+    assert (await any_world.head()).seq == 2
+    assert (await any_world.head()).epoch != (await any_world.head("other")).epoch
+
+
+async def test_a_read_sees_one_moment(any_world: World) -> None:
+    """What is read in two statements is the state of one commit."""
+    org_id = any_world.org_id
+
+    def read(connection: object, loop: asyncio.AbstractEventLoop) -> tuple[int, int]:
+        from kici_gql.store import log
+
+        first = log.head(connection, org_id).seq  # type: ignore[arg-type]
+        return first, log.head(connection, org_id).seq  # type: ignore[arg-type]
+
+    pushes = [asyncio.create_task(any_world.append(event(n))) for n in range(100)]
+    for _ in range(20):
+        first, second = await any_world.store.read(read, asyncio.get_running_loop())
+        assert first == second
+    await asyncio.gather(*pushes)
+
+
+async def test_nobody_writes_through_a_read(any_world: World) -> None:
+    from sqlalchemy import Connection
+    from sqlalchemy.exc import DBAPIError
+
+    def write(connection: Connection) -> None:
+        connection.execute(text("UPDATE org SET name = 'x'"))
+
+    with pytest.raises(DBAPIError, match=r"read-?only"):
+        await any_world.store.read(write)
