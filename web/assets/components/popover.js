@@ -1,0 +1,78 @@
+// A panel beside the button that opened it: menus, configurations, details. Escape or a click elsewhere closes it, and
+// the focus goes back to where it came from.
+
+import { h } from "../dom.js";
+
+let opened = null;
+
+/**
+ * Open a panel at `anchor`; a second call for the same anchor closes it. `onclose` is called at the end. Returns a
+ * function that closes it, or null when the call closed it.
+ */
+export function openPopover(anchor, { label, content, role = "dialog", onclose = () => {}, className = "" }) {
+  if (opened?.anchor === anchor) {
+    opened.close();
+    return null;
+  }
+  opened?.close();
+  const panel = h("div", { class: `popover ${className}`, popover: "auto", role, "aria-label": label, tabindex: "-1" }, content);
+  document.body.append(panel);
+  const close = () => panel.isConnected && panel.hidePopover();
+  panel.addEventListener("toggle", ({ newState }) => {
+    if (newState !== "closed") return;
+    const hadFocus = panel.contains(document.activeElement) || document.activeElement === document.body;
+    // The same click that closes us may be one on our anchor: that one must not open us again.
+    setTimeout(() => opened?.panel === panel && (opened = null));
+    panel.remove();
+    anchor.setAttribute("aria-expanded", "false");
+    if (hadFocus && anchor.isConnected) anchor.focus({ preventScroll: true });
+    onclose();
+  });
+  opened = { anchor, panel, close };
+  panel.showPopover();
+  place(panel, anchor);
+  anchor.setAttribute("aria-expanded", "true");
+  (panel.querySelector("[autofocus], a[href], button, input, [tabindex='0']") ?? panel).focus({ preventScroll: true });
+  return close;
+}
+
+function place(panel, anchor) {
+  const at = anchor.getBoundingClientRect();
+  const size = panel.getBoundingClientRect();
+  const below = at.bottom + 6;
+  const top = below + size.height <= innerHeight - 8 ? below : Math.max(8, at.top - size.height - 6);
+  const left = Math.min(Math.max(8, at.right - size.width), innerWidth - size.width - 8);
+  panel.style.setProperty("left", `${left}px`);
+  panel.style.setProperty("top", `${Math.min(top, Math.max(8, innerHeight - size.height - 8))}px`);
+}
+
+/** A menu: `items` are `{label, note, checked, run}` or `{label, href}`; arrow keys move, as everybody expects. */
+export function openMenu(anchor, label, items) {
+  let close = null;
+  const entries = items.map((item) => entry(item, () => close?.()));
+  const menu = h("div", { class: "menu" }, entries);
+  menu.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = entries.indexOf(document.activeElement);
+    entries.at((at + step + entries.length) % entries.length).focus();
+  });
+  close = openPopover(anchor, { label, content: menu, role: "menu", className: "as-menu" });
+  return close;
+}
+
+function entry({ label, note, checked, href, run }, close) {
+  const content = [
+    h("span", { class: "menu-mark", "aria-hidden": "true" }, checked ? "✓" : ""),
+    h("span", { class: "menu-text" }, label, note && h("small", null, note)),
+  ];
+  if (href) return h("a", { class: "menu-item", role: "menuitem", href, onclick: close }, content);
+  const act = () => {
+    close();
+    run();
+  };
+  const role = checked === undefined ? "menuitem" : "menuitemradio";
+  const state = checked === undefined ? {} : { "aria-checked": String(checked) };
+  return h("button", { class: "menu-item", type: "button", role, ...state, onclick: act }, content);
+}

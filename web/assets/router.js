@@ -1,0 +1,33 @@
+// Which page an address shows. Pages are loaded when they are first wanted.
+
+const PAGES = [
+  [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => import("./views/diagnostics/page.js")],
+  [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => import("./views/orchestrators.js")],
+  [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster.js")],
+];
+
+/** `{section, params, load}` for a path, or null when there is no such page. */
+export function route(path) {
+  for (const [pattern, names, section, load] of PAGES) {
+    const match = pattern.exec(path);
+    if (match) {
+      const params = Object.fromEntries(names.map((name, index) => [name, match[index + 1] && decode(match[index + 1])]));
+      return { section, params, load };
+    }
+  }
+  return null;
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The sections of the page, in the order of the menu: key for `g` + key, and the picture. */
+export const SECTIONS = [
+  { section: "diagnostics", title: "Diagnostics", key: "d" },
+  { section: "orchestrators", title: "Orchestrators", key: "o" },
+];

@@ -1,0 +1,47 @@
+// Who is signed in. The token itself is in a cookie that no script can read.
+
+import { request, RequestFailed } from "./graphql/http.js";
+
+/** The mutations that the page offers; the server says which of them the viewer may call, and why not. */
+const ACTIONS = ["alertAcknowledge"];
+
+const VIEWER = `{
+  viewer {
+    scope tokenName expiresAt org { slug name }
+    ${ACTIONS.map((action) => `${action}: can(action: "${action}") { allowed reason }`).join("\n    ")}
+  }
+  serverInfo { version time }
+}`;
+
+/** `{viewer, org, server}`, or null when nobody is signed in. Raises RequestFailed when the server can't say. */
+export async function currentSession() {
+  let data;
+  try {
+    data = await request(VIEWER);
+  } catch (error) {
+    if (error.code === "UNAUTHENTICATED" || error.status === 401) return null;
+    throw error;
+  }
+  const { viewer, serverInfo } = data;
+  return viewer.org ? { viewer, org: viewer.org, server: serverInfo } : null;
+}
+
+/** Exchange a token for a session. Raises RequestFailed with what is wrong with it. */
+export async function signIn(token) {
+  const response = await send("POST", JSON.stringify({ token }));
+  if (response.ok) return response.json();
+  const { error } = await response.json().catch(() => ({ error: `the server answered with status ${response.status}` }));
+  throw new RequestFailed(error, { status: response.status });
+}
+
+export async function signOut() {
+  await send("DELETE");
+}
+
+async function send(method, body) {
+  try {
+    return await fetch("/session", { method, body, headers: { "content-type": "application/json", "x-kici-csrf": "1" } });
+  } catch {
+    throw new RequestFailed("The server can’t be reached.", { code: "NETWORK" });
+  }
+}

@@ -1,0 +1,103 @@
+// One cluster's own pages. Nothing here ever comes from another cluster.
+
+import { h, name, oncePerFrame, put } from "../dom.js";
+import { age, emptyState, factCards, skeleton, state } from "../components/parts.js";
+import { openFleet } from "../fleet/open.js";
+import { connectionWord, memoryOf, plural, words } from "../fleet/words.js";
+import { dateTime, longDuration } from "../clock.js";
+import { clusterState, marks, orchestratorsOf, versions } from "./orchestrators.js";
+
+const TICK_MS = 1000;
+const TABS = [["overview", "Overview"]];
+
+export function open(app, { params }) {
+  const { fleet, clock } = app;
+  const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/orchestrators` }, "Orchestrators"), " / ", name(params.cluster));
+  const about = h("span", { class: "row-of-marks" });
+  const body = h("div", null, skeleton(4));
+  let ages = [];
+  const draw = oncePerFrame(() => {
+    if (!fleet.known) return;
+    const cluster = [...fleet.clusters.values()].find((each) => each.name === params.cluster);
+    ages = [];
+    if (!cluster) return void put(body, noSuchCluster(app.orgPath));
+    put(about, marks(cluster), clusterState(cluster, orchestratorsOf(fleet, cluster.id)));
+    put(body, overview(cluster, fleet, clock, ages));
+  });
+  const change = ({ ids, moved }) => (moved || [...ids].some((id) => fleet.clusters.has(id) || fleet.orchestrators.has(id))) && draw();
+  const stops = [fleet.onChange(change), openFleet(app, (errors) => put(body, app.problem(errors)))];
+  const timer = setInterval(() => ages.forEach((each) => each.write()), TICK_MS);
+  draw();
+  const tab = TABS.some(([key]) => key === params.tab) ? params.tab : "overview";
+  return {
+    title: params.cluster,
+    element: h("div", { class: "page" }, h("div", { class: "page-head" }, head, about), tabs(app, params.cluster, tab), body),
+    refresh: draw,
+    close() {
+      clearInterval(timer);
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+function tabs(app, cluster, current) {
+  const path = `${app.orgPath}/orchestrators/${encodeURIComponent(cluster)}`;
+  return h(
+    "nav",
+    { class: "tabs", "aria-label": "Pages of the cluster" },
+    TABS.map(([key, title]) => h("a", { href: `${path}/${key}`, "aria-current": key === current && "page" }, title)),
+  );
+}
+
+function overview(cluster, fleet, clock, ages) {
+  const orchestrators = orchestratorsOf(fleet, cluster.id);
+  const scalers = [...fleet.scalers.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator.id));
+  const agents = [...fleet.agents.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator.id));
+  const online = agents.filter(({ liveness }) => liveness.state === "ONLINE").length;
+  return [
+    h(
+      "section",
+      { class: "section" },
+      factCards([
+        ["Version", versions(cluster)],
+        ["Mode", cluster.mode ?? "–"],
+        ["Scalers", scalers.length],
+        ["Agents", `${agents.length}, ${online} online`],
+        ["Routing keys", cluster.routingKeys.length ? h("span", { class: "labels wrap" }, cluster.routingKeys.map((key) => h("bdi", { class: "label key" }, key))) : "none"],
+        ["First seen", dateTime(cluster.createdAt)],
+      ]),
+    ),
+    h("section", { class: "section" }, h("h2", null, plural(orchestrators.length, "orchestrator")), orchestratorTable(orchestrators, clock, ages)),
+  ];
+}
+
+const COLUMNS = ["Name", "State", "Role", "Host", "Memory", "Uptime", "Version", "Jobs", "Connected", "Last heartbeat"];
+
+function orchestratorTable(orchestrators, clock, ages) {
+  const row = (each) => {
+    const beat = age(clock, each.lastHeartbeatAt);
+    const connected = age(clock, each.connected ? each.connectedAt : each.disconnectedAt);
+    ages.push(beat, connected);
+    return h("tr", null, [
+      h("td", null, name(each.displayId, { class: "title" }), " ", each.shortConnectionId && h("code", { class: "quiet" }, each.shortConnectionId)),
+      h("td", { class: "fit", data: { title: "State" } }, state(...connectionWord(each)), each.connected || h("div", { class: "quiet" }, each.liveness.reason)),
+      h("td", { class: "fit", data: { title: "Role" } }, words(each.role)),
+      h("td", { data: { title: "Host" } }, name(each.hostname), " · ", name(each.runningAs, { class: "quiet" })),
+      h("td", { class: "fit", data: { title: "Memory" } }, memoryOf(each.memoryUsedMb, each.memoryTotalMb)),
+      h("td", { class: "fit", data: { title: "Uptime" } }, longDuration(each.uptimeSeconds * 1000)),
+      h("td", { class: "fit", data: { title: "Version" } }, name(each.version)),
+      h("td", { class: "fit", data: { title: "Jobs" } }, `${each.runningJobs} running, ${each.queuedJobs} queued`),
+      h("td", { class: "fit", data: { title: each.connected ? "Connected" : "Left" } }, connected.element),
+      h("td", { class: "fit", data: { title: "Heartbeat" } }, beat.element),
+    ]);
+  };
+  return h(
+    "div",
+    { class: "table-frame" },
+    h("table", { class: "table" }, h("thead", null, h("tr", null, COLUMNS.map((title) => h("th", { scope: "col" }, title)))), h("tbody", null, orchestrators.map(row))),
+  );
+}
+
+function noSuchCluster(orgPath) {
+  return emptyState("There is no cluster of this name", "It may have been renamed.", h("a", { href: `${orgPath}/orchestrators` }, "All clusters"));
+}
