@@ -20,6 +20,10 @@ class Topic(StrEnum):
     HEARTBEATS = "heartbeats"
     ALERTS = "alerts"
     TOKENS = "tokens"
+    WORKFLOWS = "workflows"
+    RUNS = "runs"
+    LOGS = "logs"
+    COMMANDS = "commands"
 
 
 class EventType(StrEnum):
@@ -35,6 +39,14 @@ class EventType(StrEnum):
     ORCHESTRATOR_BEAT = "orchestrator.beat"
     AGENT_BEAT = "agent.beat"
     ALERT_CHANGED = "alert.changed"
+    WORKFLOW_CHANGED = "workflow.changed"
+    WORKFLOW_REMOVED = "workflow.removed"
+    REGISTRY_CHANGED = "registry.changed"
+    RUN_CHANGED = "run.changed"
+    JOB_CHANGED = "job.changed"
+    STEP_CHANGED = "step.changed"
+    LOG_APPENDED = "log.appended"
+    COMMAND_CHANGED = "command.changed"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, not a password
 
     @cached_property
@@ -54,6 +66,14 @@ _TOPICS: dict[EventType, Topic] = {
     EventType.AGENT_BEAT: Topic.HEARTBEATS,
     EventType.ALERT_CHANGED: Topic.ALERTS,
     EventType.TOKEN_REVOKED: Topic.TOKENS,
+    EventType.WORKFLOW_CHANGED: Topic.WORKFLOWS,
+    EventType.WORKFLOW_REMOVED: Topic.WORKFLOWS,
+    EventType.REGISTRY_CHANGED: Topic.WORKFLOWS,
+    EventType.RUN_CHANGED: Topic.RUNS,
+    EventType.JOB_CHANGED: Topic.RUNS,
+    EventType.STEP_CHANGED: Topic.RUNS,
+    EventType.LOG_APPENDED: Topic.LOGS,
+    EventType.COMMAND_CHANGED: Topic.COMMANDS,
 }
 
 

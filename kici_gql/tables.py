@@ -34,6 +34,11 @@ class Prefix(StrEnum):
     AGENT = "agt"
     ALERT = "alr"
     AUDIT = "aud"
+    WORKFLOW = "wfl"
+    RUN = "run"
+    JOB = "job"
+    STEP = "stp"
+    COMMAND = "cmd"
 
 
 def new_id(prefix: Prefix, now: datetime) -> str:
@@ -87,6 +92,62 @@ class TokenScope(StrEnum):
     OPERATOR = "OPERATOR"
     ADMIN = "ADMIN"
     ORCHESTRATOR = "ORCHESTRATOR"
+
+
+class RunStatus(StrEnum):
+    """KiCI's words for a run."""
+
+    PENDING = "PENDING"
+    HELD = "HELD"
+    RUNNING = "RUNNING"
+    CANCELLING = "CANCELLING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class JobStatus(StrEnum):
+    """KiCI's words for a job."""
+
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RECOVERING = "RECOVERING"
+    CANCELLING = "CANCELLING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+    TIMED_OUT_STALE = "TIMED_OUT_STALE"
+    DRIFT_DROPPED = "DRIFT_DROPPED"
+
+
+class StepStatus(StrEnum):
+    """KiCI's words for a step."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+class CommandKind(StrEnum):
+    RUN_NOW = "RUN_NOW"
+    SET_ENABLED = "SET_ENABLED"
+    DELETE = "DELETE"
+    CANCEL = "CANCEL"
+    RERUN = "RERUN"
+    RENAME = "RENAME"
+
+
+class CommandState(StrEnum):
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
 
 
 class AuditOutcome(StrEnum):
@@ -249,6 +310,211 @@ class Agent(SQLModel, table=True):
     last_heartbeat_at: datetime | None = None
     due_at: datetime | None = None
     revision: int = 1
+
+
+class Registry(SQLModel, table=True):
+    """Health of one cluster's workflow registry: what was reported, and what its orchestrator says there is."""
+
+    cluster_id: str = Field(primary_key=True, foreign_key="cluster.id")
+    org_id: str = Field(foreign_key="org.id", index=True)
+    version: str | None = None
+    announced_version: str | None = None
+    announced_at: datetime | None = None
+    updated_at: datetime | None = None
+    error: str | None = None
+
+
+class Workflow(SQLModel, table=True):
+    """A registration. `triggers` holds each trigger's whole configuration, its kind under `type`."""
+
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "external_id"),
+        Index("workflow_org", "org_id", "id"),
+        Index("workflow_name", "org_id", "name", "id"),
+        Index("workflow_fire", "next_fire_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    external_id: str
+    name: str
+    repository: str
+    trigger_types: list[str] = _json()
+    triggers: list[dict[str, Any]] = _json()
+    source_repos: list[str] = _json()
+    source_file: str | None = None
+    commit_sha: str | None = None
+    inputs: list[dict[str, Any]] = _json()
+    enabled: bool = True
+    registered_at: datetime
+    updated_at: datetime
+    last_triggered_at: datetime | None = None
+    next_fire_at: datetime | None = None
+    next_fire_reported: bool = False
+    revision: int = 1
+
+
+class Run(SQLModel, table=True):
+    """One execution. `stamps` says when the orchestrator last spoke of each column (see `rules.merging`).
+
+    `status_by_server` marks a verdict of ours, which any report of the orchestrator overrules.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "external_id"),
+        Index("run_org", "org_id", "id"),
+        Index("run_status", "org_id", "status", "id"),
+        Index("run_workflow", "org_id", "workflow_name", "id"),
+        Index("run_branch", "org_id", "branch", "id"),
+        Index("run_repository", "org_id", "repository", "id"),
+        Index("run_trigger", "org_id", "trigger_type", "id"),
+        Index("run_cluster", "cluster_id", "id"),
+        Index("run_workflow_id", "workflow_id", "id"),
+        Index("run_queued", "org_id", "queued_at", "id"),
+        Index("run_duration", "org_id", "duration_order_ms", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    external_id: str
+    workflow_id: str | None = None
+    workflow_name: str
+    status: RunStatus = _enum(RunStatus)
+    status_by_server: bool = False
+    repository: str | None = None
+    branch: str | None = None
+    commit_sha: str | None = None
+    commit_message: str | None = None
+    trigger_type: str | None = None
+    triggered_by: str | None = None
+    cancelled_by: str | None = None
+    failure_reason: str | None = None
+    parent_run: str | None = None
+    original_run: str | None = None
+    inputs: dict[str, str] = _json()
+    queued_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    duration_order_ms: int = -1
+    log_bytes: int = _seq(default=0)
+    updated_at: datetime
+    stamps: dict[str, int] = _json()
+    revision: int = 1
+
+
+class Job(SQLModel, table=True):
+    """A part of a run."""
+
+    __table_args__ = (UniqueConstraint("run_id", "external_id"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    run_id: str = Field(foreign_key="run.id")
+    external_id: str
+    name: str
+    status: JobStatus = _enum(JobStatus)
+    agent_id: str | None = None
+    runs_on: list[str] = _json()
+    error_message: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    stamps: dict[str, int] = _json()
+    revision: int = 1
+
+
+class Step(SQLModel, table=True):
+    """A part of a job, numbered from 0; -1 is what happened before the first."""
+
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    job_id: str = Field(foreign_key="job.id")
+    run_id: str = Field(foreign_key="run.id", index=True)
+    number: int
+    name: str
+    status: StepStatus = _enum(StepStatus)
+    error_message: str | None = None
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    stamps: dict[str, int] = _json()
+
+
+class LogChunk(SQLModel, table=True):
+    """Consecutive log lines of one step, `first_line` to `last_line`, as a JSON list. Chunks of a step never overlap."""
+
+    __tablename__ = "log_chunk"
+    __table_args__ = (Index("log_chunk_at", "org_id", "at"),)
+
+    job_id: str = Field(primary_key=True, foreign_key="job.id")
+    step: int = Field(primary_key=True)
+    first_line: int = _seq(primary_key=True)
+    last_line: int = _seq()
+    org_id: str = Field(foreign_key="org.id")
+    run_id: str = Field(foreign_key="run.id")
+    bytes: int
+    at: datetime
+    body: Any = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Command(SQLModel, table=True):
+    """Something a user asked of an orchestrator, addressed to one of its cluster's orchestrators."""
+
+    __table_args__ = (
+        Index("command_org", "org_id", "id"),
+        Index("command_open", "orchestrator_id", "state"),
+        Index("command_due", "due_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    orchestrator_id: str = Field(foreign_key="orchestrator.id")
+    kind: CommandKind = _enum(CommandKind)
+    state: CommandState = _enum(CommandState)
+    workflow_id: str | None = None
+    run_id: str | None = None
+    payload: dict[str, Any] = _json()
+    result: dict[str, Any] = _json()
+    message: str | None = None
+    requested_by: str
+    created_at: datetime
+    delivered_at: datetime | None = None
+    completed_at: datetime | None = None
+    due_at: datetime | None = None
+    revision: int = 1
+
+
+class RunBucket(SQLModel, table=True):
+    """Figures of the runs that were queued in one five-minute span, kept up to date with each report."""
+
+    __tablename__ = "run_bucket"
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    start: datetime = Field(primary_key=True)
+    runs: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    timed: int = 0
+    duration_ms: int = _seq(default=0)
+
+
+class JobFigures(SQLModel, table=True):
+    """How many jobs of an org wait and run now."""
+
+    __tablename__ = "job_figures"
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    queued: int = 0
+    running: int = 0
 
 
 class LogEntry(SQLModel, table=True):

@@ -4,7 +4,9 @@ import uuid
 from functools import partial
 from typing import Any
 
-from kici_gql.actions import inventory, presence
+from sqlalchemy import Connection
+
+from kici_gql.actions import inventory, presence, registry
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.presence import Changes
 from kici_gql.auth import Viewer
@@ -73,9 +75,14 @@ async def disconnect(call: Call, connection_id: str, reason: str | None) -> Done
 
 def connected(tx: Tx, viewer: Viewer, connection_id: str) -> Orchestrator:
     """The orchestrator behind this connection. Raises UnknownConnection when it is not there, or not the viewer's."""
-    row = fleet.orchestrator_of(tx.connection, tx.org_id, connection_id)
+    return find_connected(tx.connection, viewer, connection_id)
+
+
+def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -> Orchestrator:
+    """As `connected`, outside of a transaction."""
+    row = fleet.orchestrator_of(connection, viewer.org_id, connection_id)
     if row is not None and viewer.cluster_name is not None:
-        cluster = records.by_id(tx.connection, Cluster, tx.org_id, row.cluster_id)
+        cluster = records.by_id(connection, Cluster, viewer.org_id, row.cluster_id)
         row = row if cluster is not None and cluster.name == viewer.cluster_name else None
     if row is None or row.liveness is Liveness.OFFLINE:
         raise UnknownConnection(
@@ -96,6 +103,7 @@ def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds
     )
     inventory.apply(tx, row, report.scalers, report.agents, limits, changes)
     changes.finish(tx)
+    registry.announce(tx, cluster.id, report.registry_version)
     return {
         "object_id": row.id,
         "orchestrator_id": row.id,
@@ -213,6 +221,7 @@ def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Threshol
     for agent in accepted:
         tx.append(Event(EventType.AGENT_BEAT, agent))
     changes.finish(tx)
+    registry.announce(tx, row.cluster_id, beat.registry_version)
     return {"object_id": row.id, "orchestrator_id": row.id, "accepted": len(accepted), "unknown": unknown}
 
 

@@ -106,6 +106,11 @@ _MODELS: dict[str, type[SQLModel]] = {
     Prefix.SCALER: tables.Scaler,
     Prefix.AGENT: tables.Agent,
     Prefix.ALERT: tables.Alert,
+    Prefix.WORKFLOW: tables.Workflow,
+    Prefix.RUN: tables.Run,
+    Prefix.JOB: tables.Job,
+    Prefix.STEP: tables.Step,
+    Prefix.COMMAND: tables.Command,
     Prefix.TOKEN: tables.Token,
     Prefix.AUDIT: tables.Audit,
 }

@@ -7,14 +7,20 @@ import strawberry
 
 from kici_gql.errors import ErrorCode
 from kici_gql.rules.labels import LabelKind
+from kici_gql.rules.workflows import InputType, SyncStatus
 from kici_gql.tables import (
     AlertKind,
     AlertSeverity,
     AlertState,
     AuditOutcome,
+    CommandKind,
+    CommandState,
+    JobStatus,
     Liveness,
     OrchestratorRole,
+    RunStatus,
     ScalerType,
+    StepStatus,
     TokenScope,
 )
 
@@ -135,6 +141,91 @@ describe(
     AuditOutcome,
     "How a mutation ended.",
     {AuditOutcome.SUCCEEDED: "It was done.", AuditOutcome.REFUSED: "It was refused; `errorCode` says why."},
+)
+describe(
+    RunStatus,
+    "How a run is going, in KiCI's words.",
+    {
+        RunStatus.PENDING: "Queued, or about to be.",
+        RunStatus.HELD: "Waits for somebody's approval.",
+        RunStatus.RUNNING: "At least one job has started.",
+        RunStatus.CANCELLING: "Somebody cancelled it; jobs are ending.",
+        RunStatus.SUCCESS: "Ended well.",
+        RunStatus.FAILED: "Ended badly.",
+        RunStatus.CANCELLED: "Ended because somebody cancelled it.",
+    },
+)
+describe(
+    JobStatus,
+    "How a job is going, in KiCI's words.",
+    {
+        JobStatus.PENDING: "Waits for other jobs.",
+        JobStatus.QUEUED: "Waits for an agent.",
+        JobStatus.RUNNING: "Runs on an agent.",
+        JobStatus.RECOVERING: "Its agent went away and may come back.",
+        JobStatus.CANCELLING: "Somebody cancelled it; it is ending.",
+        JobStatus.SUCCESS: "Ended well.",
+        JobStatus.FAILED: "Ended badly.",
+        JobStatus.CANCELLED: "Ended because somebody cancelled it.",
+        JobStatus.SKIPPED: "Was not run.",
+        JobStatus.TIMED_OUT_STALE: "Waited too long.",
+        JobStatus.DRIFT_DROPPED: "Dropped, because what it was to change had changed meanwhile.",
+    },
+)
+describe(
+    StepStatus,
+    "How a step is going, in KiCI's words.",
+    {
+        StepStatus.PENDING: "Has not started.",
+        StepStatus.RUNNING: "Runs.",
+        StepStatus.SUCCESS: "Ended well.",
+        StepStatus.FAILED: "Ended badly.",
+        StepStatus.SKIPPED: "Was not run.",
+        StepStatus.CANCELLED: "Ended because somebody cancelled the run.",
+    },
+)
+describe(
+    CommandKind,
+    "What is asked of an orchestrator.",
+    {
+        CommandKind.RUN_NOW: "Run a workflow.",
+        CommandKind.SET_ENABLED: "Enable or disable a workflow.",
+        CommandKind.DELETE: "Delete a workflow.",
+        CommandKind.CANCEL: "Cancel a run.",
+        CommandKind.RERUN: "Run a run again.",
+        CommandKind.RENAME: "Use another cluster name from the next connect on.",
+    },
+)
+describe(
+    CommandState,
+    "Where a command is in its life.",
+    {
+        CommandState.PENDING: "Waits for its orchestrator.",
+        CommandState.DELIVERED: "Was sent to its orchestrator, which has not answered yet.",
+        CommandState.SUCCEEDED: "The orchestrator did it.",
+        CommandState.FAILED: "The orchestrator could not do it; `message` says why.",
+        CommandState.EXPIRED: "The orchestrator did not answer in time.",
+    },
+)
+describe(
+    SyncStatus,
+    "How the reported registry relates to the one that the orchestrator has.",
+    {
+        SyncStatus.IN_SYNC: "They are the same.",
+        SyncStatus.SYNCING: "A newer version is on its way, or the first.",
+        SyncStatus.STALE: "Nobody is connected who could report, or a newer version is overdue.",
+        SyncStatus.ERROR: "The orchestrator could not read its own registry.",
+    },
+)
+describe(
+    InputType,
+    "What values an input takes.",
+    {
+        InputType.STRING: "Any text.",
+        InputType.NUMBER: "A number.",
+        InputType.BOOLEAN: "`true` or `false`.",
+        InputType.CHOICE: "One of the options.",
+    },
 )
 describe(
     ErrorCode,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from strawberry.dataloader import DataLoader
 from kici_gql.store import Store, filters, fleet, paging, records
 from kici_gql.store.filters import Condition
 from kici_gql.store.paging import Order, Slice, Window
-from kici_gql.tables import Orchestrator, table_of
+from kici_gql.tables import Job, Orchestrator, Step, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Listing:
     order: Order
     window: Window
 
-    def narrowed(self, condition: Condition) -> "Listing":
-        """The same list with one more condition."""
-        return replace(self, conditions=(*self.conditions, condition))
+    def narrowed(self, *conditions: Condition) -> "Listing":
+        """The same list with more conditions."""
+        return replace(self, conditions=(*self.conditions, *conditions))
 
     def latest_first(self) -> "Listing":
         """The same list, newest first."""
@@ -48,8 +49,18 @@ class Loaders:
 
     async def members(self, cluster_id: str) -> Sequence[Orchestrator]:
         """All orchestrators of a cluster."""
-        found: Sequence[Orchestrator] = await self._loader("members", _members).load(cluster_id)
+        found: Sequence[Orchestrator] = await self._loader(
+            "members", partial(_children, Orchestrator, "cluster_id", "id")
+        ).load(cluster_id)
         return found
+
+    async def jobs(self, run_id: str) -> Any:
+        """All jobs of a run."""
+        return await self._loader("jobs", partial(_children, Job, "run_id", "id")).load(run_id)
+
+    async def steps(self, job_id: str) -> Any:
+        """All steps of a job."""
+        return await self._loader("steps", partial(_children, Step, "job_id", "number")).load(job_id)
 
     async def page(self, listing: Listing, parent_id: str) -> Slice[Any]:
         """The part of the list below this parent. Raises InvalidInput for bad bounds or cursors."""
@@ -82,10 +93,14 @@ def _by_id(
     return {row.id: row for row in records.by_ids(connection, model, org_id, ids)}  # type: ignore[attr-defined]
 
 
-def _members(connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, Any]:
-    found: dict[str, list[Orchestrator]] = {id_: [] for id_ in ids}
-    for row in fleet.children(connection, Orchestrator, org_id, "cluster_id", ids):
-        found[row.cluster_id].append(row)
+def _children(
+    model: type[SQLModel], parent: str, order: str, connection: Connection, org_id: str, ids: Sequence[str]
+) -> Mapping[str, Any]:
+    found: dict[str, list[Any]] = {id_: [] for id_ in ids}
+    for row in fleet.children(connection, model, org_id, parent, ids):
+        found[getattr(row, parent)].append(row)
+    for rows in found.values():
+        rows.sort(key=attrgetter(order))
     return found
 
 

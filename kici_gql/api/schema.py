@@ -8,6 +8,7 @@ from kici_gql.api.mutations import Mutation
 from kici_gql.api.query import Query
 from kici_gql.api.scalars import SCALARS
 from kici_gql.api.streams.subscription import Subscription
+from kici_gql.api.types.triggers import TRIGGERS
 
 
 def _build(*, sort: bool) -> strawberry.Schema:
@@ -15,6 +16,7 @@ def _build(*, sort: bool) -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
+        types=TRIGGERS,
         config=StrawberryConfig(scalar_map=SCALARS, sort_schema=sort, disable_field_suggestions=True),
     )
 

@@ -1,6 +1,7 @@
 """Filters and orders: the same inputs for connections and for subscriptions."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
@@ -8,12 +9,25 @@ from typing import Annotated, Any, Generic, TypeVar
 import strawberry
 from sqlmodel import SQLModel
 
+from kici_gql.api.context import Context
 from kici_gql.api.enums import describe
 from kici_gql.api.loaders import Listing
 from kici_gql.errors import InvalidInput, LimitExceeded
+from kici_gql.rules.workflows import STALE_AFTER
 from kici_gql.store.filters import Condition
+from kici_gql.store.fleet import cluster_named
 from kici_gql.store.paging import Order, Window
-from kici_gql.tables import AlertKind, AlertSeverity, AlertState, Liveness, OrchestratorRole, ScalerType
+from kici_gql.tables import (
+    AlertKind,
+    AlertSeverity,
+    AlertState,
+    CommandKind,
+    CommandState,
+    Liveness,
+    OrchestratorRole,
+    RunStatus,
+    ScalerType,
+)
 
 MAX_VALUES = 100
 
@@ -96,6 +110,39 @@ class AlertWhere:
     )
     kind: list[AlertKind] | None = strawberry.field(default=None, description="Is of one of these kinds.")
     message: StringFilter | None = strawberry.field(default=None, description="Text of the alert.")
+
+
+@strawberry.input(description="Conditions on workflows; all given ones must hold.")
+class WorkflowWhere:
+    name: StringFilter | None = strawberry.field(default=None, description="Name.")
+    repository: StringFilter | None = strawberry.field(default=None, description="Repository.")
+    trigger_types: ListFilter | None = strawberry.field(default=None, description="Kinds of its triggers.")
+    enabled: bool | None = strawberry.field(default=None, description="Whether it is enabled.")
+    stale: bool | None = strawberry.field(
+        default=None, description="Whether it is enabled and was never triggered, or not in the last 30 days."
+    )
+    cluster_name: str | None = strawberry.field(default=None, description="Name of its cluster.")
+
+
+@strawberry.input(description="Conditions on runs; all given ones must hold.")
+class RunWhere:
+    status: list[RunStatus] | None = strawberry.field(default=None, description="Has one of these statuses.")
+    workflow_name: StringFilter | None = strawberry.field(default=None, description="Name of the workflow.")
+    workflow_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Global id of the workflow."
+    )
+    branch: StringFilter | None = strawberry.field(default=None, description="Branch.")
+    repository: StringFilter | None = strawberry.field(default=None, description="Repository.")
+    trigger_type: StringFilter | None = strawberry.field(default=None, description="What triggered it.")
+    cluster_name: str | None = strawberry.field(default=None, description="Name of its cluster.")
+
+
+@strawberry.input(description="Conditions on commands; all given ones must hold.")
+class CommandWhere:
+    kind: list[CommandKind] | None = strawberry.field(default=None, description="Is of one of these kinds.")
+    state: list[CommandState] | None = strawberry.field(
+        default=None, description="Is in one of these states."
+    )
 
 
 class OrderDirection(StrEnum):
@@ -194,6 +241,52 @@ describe(
 )
 
 
+class WorkflowOrderField(StrEnum):
+    NAME = "name"
+    LAST_TRIGGERED_AT = "last_triggered_at"
+    NEXT_FIRE_AT = "next_fire_at"
+    CREATED_AT = "id"
+
+
+describe(
+    WorkflowOrderField,
+    "What workflows can be ordered by.",
+    {
+        WorkflowOrderField.NAME: "By name.",
+        WorkflowOrderField.LAST_TRIGGERED_AT: "By the last trigger; never triggered last.",
+        WorkflowOrderField.NEXT_FIRE_AT: "By the next fire time; those without a schedule last.",
+        WorkflowOrderField.CREATED_AT: "By when it was first reported.",
+    },
+)
+
+
+class RunOrderField(StrEnum):
+    CREATED_AT = "id"
+    QUEUED_AT = "queued_at"
+    DURATION = "duration_order_ms"
+
+
+describe(
+    RunOrderField,
+    "What runs can be ordered by.",
+    {
+        RunOrderField.CREATED_AT: "By when it was first reported.",
+        RunOrderField.QUEUED_AT: "By when it was queued.",
+        RunOrderField.DURATION: "By duration; those that have not ended count as shortest.",
+    },
+)
+
+
+class CommandOrderField(StrEnum):
+    CREATED_AT = "id"
+
+
+describe(
+    CommandOrderField,
+    "What commands can be ordered by.",
+    {CommandOrderField.CREATED_AT: "By when it was asked."},
+)
+
 OrderField = TypeVar("OrderField", bound=StrEnum)
 
 
@@ -245,6 +338,24 @@ def conditions_of(where: Any) -> tuple[Condition, ...]:
         if value is not None:
             found.extend(_conditions(each.name, value))
     return tuple(found)
+
+
+async def narrowed(context: Context, where: Any) -> tuple[Condition, ...]:
+    """As `conditions_of`, for filters that name a cluster or ask for what is stale."""
+    if where is None:
+        return ()
+    more: list[Condition] = []
+    plain = copy(where)
+    if where.cluster_name is not None:
+        cluster = await context.read(cluster_named, context.viewer.org_id, where.cluster_name)
+        more.append(Condition("cluster_id", "in", (cluster.id if cluster is not None else "",)))
+        plain.cluster_name = None
+    if getattr(where, "stale", None) is not None:
+        # To the hour, so that readers who ask within one hour are one group.
+        now = context.services.store.now().replace(minute=0, second=0, microsecond=0)
+        more.append(Condition("last_triggered_at", "stale", (where.stale, now - STALE_AFTER)))
+        plain.stale = None
+    return (*conditions_of(plain), *more)
 
 
 def _conditions(column: str, value: Any) -> list[Condition]:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from kici_gql.actions import presence
+from kici_gql.actions import commands, presence, workflows
 from kici_gql.auth import Authenticator
 from kici_gql.settings import Settings
-from kici_gql.store import Store, Tx, audit, log, orgs
+from kici_gql.store import Store, Tx, audit, log, logs, orgs
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Chores:
     async def _sweep(self) -> float:
         now = self._store.now()
         due = await presence.sweep(self._store, self._settings, now, self._serving_since)
+        await commands.expire(self._store, now)
+        await workflows.roll_schedules(self._store, now)
         return SWEEP_SECONDS if due is None else min(SWEEP_SECONDS, _seconds_until(due, self._store.now()))
 
     async def _housekeep(self) -> float:
@@ -56,6 +58,12 @@ class Chores:
             removed = _CHUNK
             while removed == _CHUNK:
                 removed = await self._store.transaction(org.id, trim)
+            trim_logs = partial(
+                _trim_logs, older_than=now - timedelta(days=self._settings.run_log_retention_days)
+            )
+            removed = _CHUNK
+            while removed == _CHUNK:
+                removed = await self._store.transaction(org.id, trim_logs)
         await self._store.transaction(None, partial(_forget, settings=self._settings))
         return HOUSEKEEPING_SECONDS
 
@@ -73,6 +81,10 @@ async def _forever(chore: Callable[[], Awaitable[float]]) -> None:
 
 def _trim(tx: Tx, settings: Settings, older_than: datetime) -> int:
     return log.trim(tx.connection, tx.org_id, older_than, settings.log_retention_events, _CHUNK)
+
+
+def _trim_logs(tx: Tx, older_than: datetime) -> int:
+    return logs.trim(tx.connection, tx.org_id, older_than, _CHUNK)
 
 
 def _forget(tx: Tx, settings: Settings) -> int:

@@ -93,6 +93,7 @@ class Heartbeat(Protocol):
     uptime_seconds: int
     running_jobs: int
     queued_jobs: int
+    registry_version: str | None
 
     @property
     def agents(self) -> Sequence[AgentBeat]: ...
@@ -226,6 +227,8 @@ def check_heartbeat(beat: Heartbeat, now: datetime) -> None:
     check_number(beat.uptime_seconds, ["uptimeSeconds"])
     check_number(beat.running_jobs, ["runningJobs"])
     check_number(beat.queued_jobs, ["queuedJobs"])
+    if beat.registry_version is not None:
+        check_text(beat.registry_version, ["registryVersion"])
     check_count(beat.agents, "agents", MAX_AGENTS)
     for index, agent in enumerate(beat.agents):
         figures = (agent.memory_used_mb, agent.uptime_seconds, agent.active_jobs)

@@ -3,25 +3,27 @@
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Text, cast, func, or_, true
+from sqlalchemy import ColumnElement, Text, and_, cast, func, not_, or_, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
 
 from kici_gql.tables import table_of
 
-Operator = Literal["in", "contains", "has", "null"]
+Operator = Literal["in", "contains", "has", "null", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One test of one column.
 
-    `in`: it equals one of the values; `contains`: it has one of the texts somewhere, A to Z in any case; `has`: the list
-    in it has one of the values; `null`: it has no value.
+    `in`: it equals one of the values; `contains`: it has the text somewhere, in any case; `has`: the list in it has
+    one of the values; `null`: it has no value. `stale` is about a workflow as a whole: whether it is (first value)
+    enabled and not triggered since a moment (second value).
     """
 
     field: str
@@ -31,7 +33,20 @@ class Condition:
 
 def matches(conditions: Sequence[Condition], data: Mapping[str, Any]) -> bool:
     """Whether an object's state fulfils all conditions."""
-    return all(_fulfils(condition, data.get(condition.field)) for condition in conditions)
+    return all(
+        _is_stale(condition, data)
+        if condition.operator == "stale"
+        else _fulfils(condition, data.get(condition.field))
+        for condition in conditions
+    )
+
+
+def _is_stale(condition: Condition, data: Mapping[str, Any]) -> bool:
+    wanted, since = condition.values
+    last = data["last_triggered_at"]
+    if isinstance(last, str):
+        last = datetime.fromisoformat(last)
+    return bool(wanted) == (bool(data["enabled"]) and (last is None or last < since))
 
 
 def _fulfils(condition: Condition, value: Any) -> bool:
@@ -51,6 +66,13 @@ def clauses(model: type[SQLModel], conditions: Sequence[Condition]) -> list[Colu
 
 
 def _clause(model: type[SQLModel], condition: Condition) -> ColumnElement[bool]:
+    if condition.operator == "stale":
+        wanted, since = condition.values
+        columns = table_of(model).c
+        stale = and_(
+            columns.enabled, or_(columns.last_triggered_at.is_(None), columns.last_triggered_at < since)
+        )
+        return stale if wanted else not_(stale)
     column = table_of(model).c[condition.field]
     if condition.operator == "in":
         return column.in_(condition.values)

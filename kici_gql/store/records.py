@@ -15,7 +15,7 @@ from kici_gql.tables import table_of
 Record = TypeVar("Record", bound=SQLModel)
 
 # Columns that steer the server itself; an event's reader has no use for them.
-_INTERNAL = frozenset({"org_id", "due_at", "sha256"})
+_INTERNAL = frozenset({"org_id", "due_at", "sha256", "stamps", "duration_order_ms"})
 
 
 def fetch_all(connection: Connection, query: Select[Any], _model: type[Record]) -> Sequence[Record]:
@@ -51,10 +51,12 @@ def add_many(connection: Connection, model: type[SQLModel], rows: Sequence[Mappi
         connection.execute(insert(table_of(model)), list(rows))
 
 
-def change(connection: Connection, model: type[Record], id_: str, values: Mapping[str, Any]) -> Record:
+def change(
+    connection: Connection, model: type[Record], id_: str, values: Mapping[str, Any], key: str = "id"
+) -> Record:
     """Write some columns of one row and return the whole row as it is now."""
     table = table_of(model)
-    query = update(table).where(table.c.id == id_).values(**values).returning(*table.c)
+    query = update(table).where(table.c[key] == id_).values(**values).returning(*table.c)
     return cast(Record, connection.execute(query).one())
 
 

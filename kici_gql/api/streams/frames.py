@@ -112,7 +112,9 @@ class OrchestratorHeartbeat:
     uptime_seconds: int = strawberry.field(description="Seconds it has been running.")
     running_jobs: int = strawberry.field(description="Jobs that run.")
     queued_jobs: int = strawberry.field(description="Jobs that wait.")
-    last_heartbeat_at: datetime = strawberry.field(description="When it arrived, by the server's clock.")
+    last_heartbeat_at: datetime | None = strawberry.field(
+        description="When it arrived, by the server's clock. Never null; nullable as `AgentHeartbeat`'s is."
+    )
     folded: int = strawberry.field(description=_FOLDED)
 
 

@@ -5,17 +5,30 @@ from typing import Annotated
 
 import strawberry
 
+from kici_gql import auth
+from kici_gql.actions.orchestrators import find_connected
 from kici_gql.api.context import Info
 from kici_gql.api.engine.live import Live
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.streams.alerts import AlertView
+from kici_gql.api.streams.commands import CommandView
 from kici_gql.api.streams.frames import AlertFrame, HeartbeatFrame, InfrastructureFrame
 from kici_gql.api.streams.heartbeats import HeartbeatView
 from kici_gql.api.streams.infrastructure import InfrastructureView
-from kici_gql.api.where import AgentWhere, AlertWhere, conditions_of
+from kici_gql.api.streams.run_frames import (
+    CommandFrame,
+    ExecutionMetricsFrame,
+    RunFrame,
+    RunLogFrame,
+    WorkflowFrame,
+)
+from kici_gql.api.streams.run_log import RunLogView
+from kici_gql.api.streams.runs import ExecutionMetricsView, RunView, WorkflowView
+from kici_gql.api.where import AgentWhere, AlertWhere, RunWhere, WorkflowWhere, conditions_of, narrowed
 from kici_gql.errors import NotFound
 from kici_gql.rules import names
 from kici_gql.store.fleet import cluster_named
+from kici_gql.store.runs import find_job
 
 Slug = Annotated[str, strawberry.argument(description="Name of the org; a token sees only its own.")]
 ClusterName = Annotated[str | None, strawberry.argument(description="Only this cluster.")]
@@ -24,6 +37,10 @@ Position = Annotated[
     strawberry.argument(description="Go on behind this position; left out: begin with a SNAPSHOT."),
 ]
 Agents = Annotated[AgentWhere | None, strawberry.argument(description="Only agents that fulfil this.")]
+Workflows = Annotated[
+    WorkflowWhere | None, strawberry.argument(description="Only workflows that fulfil this.")
+]
+Runs = Annotated[RunWhere | None, strawberry.argument(description="Only runs that fulfil this.")]
 Alerts = Annotated[AlertWhere | None, strawberry.argument(description="Only alerts that fulfil this.")]
 
 
@@ -75,3 +92,63 @@ class Subscription:
     ) -> AsyncIterable[AlertFrame]:
         org_id = info.context.require_org(org)
         return Live(AlertView(info.context.services, org_id, conditions_of(where)), after)
+
+    @strawberry.subscription(description="Workflows and the health of their registries.")
+    async def workflows(
+        self, info: Info, org: Slug = "default", where: Workflows = None, after: Position = None
+    ) -> AsyncIterable[WorkflowFrame]:
+        org_id = info.context.require_org(org)
+        return Live(WorkflowView(info.context.services, org_id, await narrowed(info.context, where)), after)
+
+    @strawberry.subscription(description="Runs with their jobs and steps.")
+    async def runs(
+        self, info: Info, org: Slug = "default", where: Runs = None, after: Position = None
+    ) -> AsyncIterable[RunFrame]:
+        org_id = info.context.require_org(org)
+        return Live(RunView(info.context.services, org_id, await narrowed(info.context, where)), after)
+
+    @strawberry.subscription(description="One step's log, line by line while it runs; ends with LogEnd.")
+    async def run_log(
+        self,
+        info: Info,
+        run: Annotated[
+            strawberry.ID, strawberry.argument(description="Global id of the run, or its orchestrator's.")
+        ],
+        job: Annotated[
+            strawberry.ID, strawberry.argument(description="Global id of the job, or its orchestrator's.")
+        ],
+        step: Annotated[
+            int, strawberry.argument(description="Number of the step; -1: before the first.")
+        ] = 0,
+        after_line: Annotated[
+            int, strawberry.argument(description="Only lines behind this number; -1: all.")
+        ] = -1,
+    ) -> AsyncIterable[RunLogFrame]:
+        info.context.require_reader()
+        org_id = info.context.viewer.org_id
+        found = await info.context.read(find_job, org_id, run, job)
+        if found is None:
+            raise NotFound("there is no such run or job", hint="Query Org.run for its jobs.", path=["job"])
+        return Live(RunLogView(info.context.services, org_id, found.id, step, max(-1, after_line)))
+
+    @strawberry.subscription(description="Figures of the last 24 hours, a few times a second at most.")
+    async def execution_metrics(
+        self, info: Info, org: Slug = "default"
+    ) -> AsyncIterable[ExecutionMetricsFrame]:
+        return Live(ExecutionMetricsView(info.context.services, info.context.require_org(org)))
+
+    @strawberry.subscription(
+        description="What the orchestrator of this connection is asked to do. Scope ORCHESTRATOR."
+    )
+    async def commands(
+        self,
+        info: Info,
+        connection_id: Annotated[
+            str, strawberry.argument(description="As `orchestratorConnect` answered it.")
+        ],
+        after: Position = None,
+    ) -> AsyncIterable[CommandFrame]:
+        viewer = info.context.viewer
+        auth.require(viewer, "orchestratorCompleteCommand")
+        orchestrator = await info.context.read(find_connected, viewer, connection_id)
+        return Live(CommandView(info.context.services, viewer.org_id, orchestrator.id), after)

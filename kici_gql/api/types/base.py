@@ -1,12 +1,16 @@
 """What the object types share."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import strawberry
 from graphql import GraphQLResolveInfo
 
 from kici_gql.rules.labels import LabelKind, kind_of
 from kici_gql.tables import Prefix
+
+# Types that stand further up the tree, named here so that imports between these modules point one way.
+LaterCluster = Annotated["Cluster", strawberry.lazy("kici_gql.api.types.fleet")]  # type: ignore[name-defined]  # noqa: F821
+LaterWorkflow = Annotated["Workflow", strawberry.lazy("kici_gql.api.types.workflow")]  # type: ignore[name-defined]  # noqa: F821
 
 
 @strawberry.interface(description="Anything with a global id.")

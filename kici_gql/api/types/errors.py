@@ -57,6 +57,10 @@ class VersionConflict(Error):
 class IdempotencyConflict(Error): ...
 
 
+@strawberry.type(description="No orchestrator of the cluster is connected, so nobody can do or answer it.")
+class ClusterDisconnected(Error): ...
+
+
 @strawberry.type(description="A stated limit was reached; `message` names it.")
 class LimitExceeded(Error): ...
 
@@ -70,6 +74,7 @@ _TYPES: dict[type[KiciError], type[Error]] = {
     errors.NameTaken: NameTaken,
     errors.VersionConflict: VersionConflict,
     errors.IdempotencyConflict: IdempotencyConflict,
+    errors.ClusterDisconnected: ClusterDisconnected,
     errors.LimitExceeded: LimitExceeded,
 }
 

@@ -12,6 +12,7 @@ from kici_gql.api.context import Info
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import ConfigEntry, Label, Node, labels_of
 from kici_gql.api.types.liveness import LivenessInfo, liveness_of
+from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import (
     After,
     AgentOrderField,
@@ -25,8 +26,11 @@ from kici_gql.api.where import (
     ScalerOrderField,
     ScalerWhere,
     listing,
+    narrowed,
 )
+from kici_gql.errors import ClusterDisconnected
 from kici_gql.rules import names
+from kici_gql.store import workflows
 from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import PRESENT
 from kici_gql.tables import OrchestratorRole, Prefix, ScalerType
@@ -340,6 +344,27 @@ class Cluster(Node):
         wanted = listing(tables.Agent, "cluster_id", where, order_by, first, after, last, before)
         return await connect(info, wanted, root.id)
 
+    @strawberry.field(description="Health of its workflow registry; null before the first report.")
+    async def workflow_registry(root: ClusterRow, info: Info) -> WorkflowRegistry | None:
+        return await info.context.read(workflows.registry, root.id)
+
+    @strawberry.field(
+        description="Workflows registered in it. Error CLUSTER_DISCONNECTED while nobody is connected."
+    )
+    async def registrations(
+        root: ClusterRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: WorkflowFilter = None,
+        order_by: WorkflowOrder = None,
+    ) -> Connection[Workflow]:
+        await _require_connected(info, root)
+        wanted = listing(tables.Workflow, "cluster_id", None, order_by, first, after, last, before)
+        return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
+
     @strawberry.field(description="Alerts about it.")
     async def alerts(
         root: ClusterRow,
@@ -353,6 +378,15 @@ class Cluster(Node):
     ) -> Connection[Alert]:
         wanted = listing(tables.Alert, "cluster_id", where, order_by, first, after, last, before)
         return await connect(info, wanted, root.id)
+
+
+async def _require_connected(info: Info, cluster: tables.Cluster) -> None:
+    """Raises ClusterDisconnected when the orchestrators, who hold the truth, can't be asked."""
+    if not any(each.liveness in PRESENT for each in await info.context.load.members(cluster.id)):
+        raise ClusterDisconnected(
+            f"no orchestrator of cluster {cluster.name} is connected",
+            hint="Its settings are known to its orchestrators alone; try again when one is connected.",
+        )
 
 
 def _latest(members: Sequence[tables.Orchestrator]) -> tables.Orchestrator | None:

@@ -11,6 +11,7 @@ from kici_gql.api.context import Info
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import Node
+from kici_gql.api.types.command import Command, CommandFilter, CommandOrder
 from kici_gql.api.types.fleet import (
     Agent,
     AgentFilter,
@@ -23,6 +24,9 @@ from kici_gql.api.types.fleet import (
     ScalerFilter,
     ScalerOrder,
 )
+from kici_gql.api.types.metrics import MAX_WINDOW_HOURS, ExecutionMetrics, check_window, read_metrics
+from kici_gql.api.types.run import Run, RunFilter, RunOrder
+from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import (
     After,
     Before,
@@ -32,9 +36,12 @@ from kici_gql.api.where import (
     Last,
     OrderInput,
     listing,
+    narrowed,
 )
 from kici_gql.rules import names
 from kici_gql.store import log, orgs
+from kici_gql.store import runs as run_store
+from kici_gql.store import workflows as workflow_store
 from kici_gql.store.fleet import cluster_named
 from kici_gql.tables import AuditOutcome, Prefix, TokenScope
 
@@ -44,6 +51,9 @@ ClusterOrder = Annotated[
 ]
 ClusterFilter = Annotated[
     ClusterWhere | None, strawberry.argument(description="Only clusters that fulfil this.")
+]
+RunId = Annotated[
+    strawberry.ID, strawberry.argument(description="Global id, or the id its orchestrator gave it.")
 ]
 ClusterName = Annotated[str, strawberry.argument(description="Name of the cluster.")]
 
@@ -167,6 +177,73 @@ class Org(Node):
     ) -> Connection[Alert]:
         wanted = listing(tables.Alert, "org_id", where, order_by, first, after, last, before)
         return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Workflows of all its clusters.")
+    async def workflows(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: WorkflowFilter = None,
+        order_by: WorkflowOrder = None,
+    ) -> Connection[Workflow]:
+        wanted = listing(tables.Workflow, "org_id", None, order_by, first, after, last, before)
+        return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
+
+    @strawberry.field(description="Health of each cluster's workflow registry.")
+    async def workflow_registry(root: OrgRow, info: Info) -> list[WorkflowRegistry]:
+        return await info.context.read(workflow_store.registries, root.id)
+
+    @strawberry.field(description="Runs of all its clusters.")
+    async def runs(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: RunFilter = None,
+        order_by: RunOrder = None,
+    ) -> Connection[Run]:
+        wanted = listing(tables.Run, "org_id", None, order_by, first, after, last, before)
+        return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
+
+    @strawberry.field(
+        description="The run with this global id, or the id its orchestrator gave it; null: none."
+    )
+    async def run(root: OrgRow, info: Info, id: RunId) -> Run | None:
+        if id.startswith(f"{Prefix.RUN}_"):
+            return await info.context.load.one(tables.Run, id)
+        return await info.context.read(run_store.by_external_id, root.id, id)
+
+    @strawberry.field(description="What was asked of orchestrators.")
+    async def commands(
+        root: OrgRow,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: CommandFilter = None,
+        order_by: CommandOrder = None,
+    ) -> Connection[Command]:
+        wanted = listing(tables.Command, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted, root.id)
+
+    @strawberry.field(
+        description="Figures of the runs that were queued in the last hours, and of the jobs there are."
+    )
+    async def execution_metrics(
+        root: OrgRow,
+        info: Info,
+        window_hours: Annotated[
+            int, strawberry.argument(description=f"Length of the window: 1 to {MAX_WINDOW_HOURS} hours.")
+        ] = 24,
+    ) -> ExecutionMetrics:
+        now = info.context.services.store.now()
+        return await info.context.read(read_metrics, root.id, check_window(window_hours), now)
 
     @strawberry.field(
         description="Every mutation that was tried, refused ones too, latest first. Needs scope ADMIN."

@@ -1,0 +1,100 @@
+"""Workflows: when one is stale, whether a registry is in step, which inputs a run may have."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from kici_gql.errors import InvalidInput
+
+STALE_AFTER = timedelta(days=30)
+SYNC_GRACE = timedelta(minutes=1)
+
+
+class SyncStatus(StrEnum):
+    IN_SYNC = "IN_SYNC"
+    SYNCING = "SYNCING"
+    STALE = "STALE"
+    ERROR = "ERROR"
+
+
+class InputType(StrEnum):
+    STRING = "STRING"
+    NUMBER = "NUMBER"
+    BOOLEAN = "BOOLEAN"
+    CHOICE = "CHOICE"
+
+
+def is_stale(enabled: bool, last_triggered_at: datetime | None, now: datetime) -> bool:
+    """Enabled, and never triggered or not in the last 30 days."""
+    return enabled and (last_triggered_at is None or last_triggered_at < now - STALE_AFTER)
+
+
+def sync_status(
+    version: str | None,
+    announced: str | None,
+    announced_at: datetime | None,
+    error: str | None,
+    connected: bool,
+    now: datetime,
+) -> SyncStatus:
+    """How the registry that was reported relates to the one its orchestrator has.
+
+    ERROR: the orchestrator could not read its own. STALE: nobody is connected who could report, or the announced
+    version has been missing for over a minute. SYNCING: it is newer than what was reported, or nothing was reported
+    yet. IN_SYNC: they are the same.
+    """
+    if error is not None:
+        return SyncStatus.ERROR
+    if not connected:
+        return SyncStatus.STALE
+    if version is None or (announced is not None and announced != version):
+        late = announced_at is not None and now - announced_at > SYNC_GRACE
+        return SyncStatus.STALE if late else SyncStatus.SYNCING
+    return SyncStatus.IN_SYNC
+
+
+def check_inputs(declared: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, str]:
+    """The inputs a run gets: those given, and the defaults of the others. Raises InvalidInput, naming the first wrong one."""
+    known = {each["name"]: each for each in declared}
+    for name in given:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InvalidInput(
+                f"the workflow declares no input {name[:80]!r}",
+                hint=f"It declares: {names}.",
+                path=["inputs", name],
+            )
+    values: dict[str, str] = {}
+    for name, each in known.items():
+        value = given.get(name, each.get("default"))
+        if value is None:
+            if each.get("required"):
+                raise InvalidInput(f"input {name!r} is required", hint="Send a value.", path=["inputs", name])
+            continue
+        _check_value(name, each, value)
+        values[name] = value
+    return values
+
+
+def _check_value(name: str, declared: Mapping[str, Any], value: str) -> None:
+    kind, options = InputType(declared["type"]), declared.get("options") or []
+    wrong = (
+        (kind is InputType.NUMBER and not _is_number(value))
+        or (kind is InputType.BOOLEAN and value not in {"true", "false"})
+        or (kind is InputType.CHOICE and value not in options)
+    )
+    if wrong:
+        wanted = {
+            InputType.NUMBER: "a number",
+            InputType.BOOLEAN: "true or false",
+            InputType.CHOICE: "one of " + ", ".join(options),
+        }[kind]
+        raise InvalidInput(f"input {name!r} is {value[:80]!r}", hint=f"Send {wanted}.", path=["inputs", name])
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return float(value) not in {float("inf"), float("-inf")} and value.lower() != "nan"
+    except ValueError:
+        return False

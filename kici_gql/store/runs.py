@@ -1,0 +1,128 @@
+"""Runs, jobs, steps, and the figures kept of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kici_gql.rules.metrics import Share
+from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.tables import Job, JobFigures, Run, RunBucket, RunStatus, Step, table_of
+
+_run = table_of(Run)
+_job = table_of(Job)
+_step = table_of(Step)
+_bucket = table_of(RunBucket)
+_figures = table_of(JobFigures)
+
+ACTIVE = (RunStatus.PENDING, RunStatus.HELD, RunStatus.RUNNING, RunStatus.CANCELLING)
+
+
+def by_external_ids(connection: Connection, cluster_id: str, ids: Collection[str]) -> dict[str, Run]:
+    """The cluster's runs of these ids, by the id its orchestrator gave them."""
+    query = select(_run).where(_run.c.cluster_id == cluster_id, _run.c.external_id.in_(sorted(ids)))
+    return {row.external_id: row for row in fetch_all(connection, query, Run)}
+
+
+def by_external_id(connection: Connection, org_id: str, external_id: str) -> Run | None:
+    """The org's run that its orchestrator knows by this id."""
+    query = select(_run).where(_run.c.org_id == org_id, _run.c.external_id == external_id).limit(1)
+    return fetch_one(connection, query, Run)
+
+
+def jobs_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str, str], Job]:
+    """Jobs of these runs, by run and by the id their orchestrator gave them."""
+    query = select(_job).where(_job.c.run_id.in_(sorted(run_ids)))
+    return {(row.run_id, row.external_id): row for row in fetch_all(connection, query, Job)}
+
+
+def steps_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str, int], Step]:
+    """Steps of these runs, by job and number."""
+    query = select(_step).where(_step.c.run_id.in_(sorted(run_ids)))
+    return {(row.job_id, row.number): row for row in fetch_all(connection, query, Step)}
+
+
+def active_of(connection: Connection, workflow_id: str, limit: int) -> Sequence[Run]:
+    """The workflow's runs that have not ended."""
+    query = (
+        select(_run)
+        .where(_run.c.workflow_id == workflow_id, _run.c.status.in_(ACTIVE))
+        .order_by(_run.c.id)
+        .limit(limit)
+    )
+    return fetch_all(connection, query, Run)
+
+
+def latest(
+    connection: Connection, org_id: str, limit: int, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[Run]:
+    """The newest runs of the org that fulfil the conditions, newest first."""
+    query = select(_run).where(_run.c.org_id == org_id, *conditions).order_by(_run.c.id.desc()).limit(limit)
+    return fetch_all(connection, query, Run)
+
+
+def add_share(connection: Connection, org_id: str, start: datetime, share: Share) -> None:
+    """Add to the figures of one span; negative figures take away."""
+    values = {
+        "runs": share.runs,
+        "succeeded": share.succeeded,
+        "failed": share.failed,
+        "cancelled": share.cancelled,
+        "timed": share.timed,
+        "duration_ms": share.duration_ms,
+    }
+    _add(connection, _bucket, {"org_id": org_id, "start": start}, values)
+
+
+def add_jobs(connection: Connection, org_id: str, queued: int, running: int) -> None:
+    """Add to the numbers of jobs that wait and run; negative figures take away."""
+    _add(connection, _figures, {"org_id": org_id}, {"queued": queued, "running": running})
+
+
+def _add(connection: Connection, table: Any, key: Mapping[str, Any], values: Mapping[str, int]) -> None:
+    insert = (
+        (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table).values(**key, **values)
+    )
+    added = {name: table.c[name] + insert.excluded[name] for name in values}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=added))
+
+
+def buckets(connection: Connection, org_id: str, since: datetime) -> Sequence[RunBucket]:
+    """Figures of the spans from `since` on, oldest first."""
+    query = (
+        select(_bucket).where(_bucket.c.org_id == org_id, _bucket.c.start >= since).order_by(_bucket.c.start)
+    )
+    return fetch_all(connection, query, RunBucket)
+
+
+def job_figures(connection: Connection, org_id: str) -> tuple[int, int]:
+    """How many jobs wait and run now."""
+    row = connection.execute(select(_figures).where(_figures.c.org_id == org_id)).first()
+    return (row.queued, row.running) if row is not None else (0, 0)
+
+
+def count_active(connection: Connection, workflow_id: str) -> int:
+    query = select(func.count()).where(_run.c.workflow_id == workflow_id, _run.c.status.in_(ACTIVE))
+    return connection.execute(query).scalar_one()
+
+
+def forget_workflow(connection: Connection, workflow_id: str) -> None:
+    """Runs outlive their workflow; they keep its name."""
+    connection.execute(update(_run).where(_run.c.workflow_id == workflow_id).values(workflow_id=None))
+
+
+def find_job(connection: Connection, org_id: str, run: str, job: str) -> Job | None:
+    """A job by its own id or its orchestrator's, in a run by its own id or its orchestrator's."""
+    query = (
+        select(_job)
+        .join(_run, _run.c.id == _job.c.run_id)
+        .where(
+            _run.c.org_id == org_id,
+            or_(_run.c.id == run, _run.c.external_id == run),
+            or_(_job.c.id == job, _job.c.external_id == job),
+        )
+        .limit(1)
+    )
+    return fetch_one(connection, query, Job)
