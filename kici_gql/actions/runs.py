@@ -1,6 +1,7 @@
 """Runs: what orchestrators report of them, in any order and as often as they like."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -142,7 +143,7 @@ def _blank(
 def _add_run(tx: Tx, row: Run) -> None:
     records.add(tx.connection, row)
     share = metrics.share_of(row.status, row.duration_ms)
-    runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), share)
+    runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), asdict(share))
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(row)))
     if row.workflow_id is not None:
         workflow = records.by_id(tx.connection, Workflow, tx.org_id, row.workflow_id)
@@ -163,7 +164,7 @@ def _change_run(tx: Tx, row: Run, changes: dict[str, Any]) -> Run:
         new = records.change(tx.connection, Run, row.id, {"duration_order_ms": new.duration_ms})
     share = metrics.share_of(new.status, new.duration_ms).minus(before)
     if share != NOTHING:
-        runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(new.queued_at), share)
+        runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(new.queued_at), asdict(share))
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))
     return new
 

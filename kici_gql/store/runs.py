@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kici_gql.rules.metrics import Share
 from kici_gql.store.records import fetch_all, fetch_one
 from kici_gql.tables import Job, JobFigures, Run, RunBucket, RunStatus, Step, table_of
 
@@ -63,17 +62,9 @@ def latest(
     return fetch_all(connection, query, Run)
 
 
-def add_share(connection: Connection, org_id: str, start: datetime, share: Share) -> None:
-    """Add to the figures of one span; negative figures take away."""
-    values = {
-        "runs": share.runs,
-        "succeeded": share.succeeded,
-        "failed": share.failed,
-        "cancelled": share.cancelled,
-        "timed": share.timed,
-        "duration_ms": share.duration_ms,
-    }
-    _add(connection, _bucket, {"org_id": org_id, "start": start}, values)
+def add_share(connection: Connection, org_id: str, start: datetime, figures: Mapping[str, int]) -> None:
+    """Add to the figures of one span, by column; negative ones take away."""
+    _add(connection, _bucket, {"org_id": org_id, "start": start}, figures)
 
 
 def add_jobs(connection: Connection, org_id: str, queued: int, running: int) -> None:
