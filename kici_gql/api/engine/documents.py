@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -28,6 +29,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from kici_gql.api.engine import faults
+from kici_gql.api.engine.compiled.cache import Compilations
 from kici_gql.api.engine.faults import FormattedError, RequestRefused
 from kici_gql.api.engine.limits import FragmentCycle, Limits, over_limits
 from kici_gql.errors import ErrorCode
@@ -49,6 +51,7 @@ class Operation:
     name: str | None
     shape: str = ""
     shape_variables: tuple[str, ...] = ()
+    compilations: Compilations = field(default_factory=lambda: Compilations(()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,8 +158,16 @@ def _operations(document: DocumentNode) -> dict[str | None, Operation]:
         if isinstance(node, OperationDefinitionNode):
             name = node.name.value if node.name else None
             shape = _shape(node, fragments) if node.operation is OperationType.SUBSCRIPTION else ("", ())
-            operations[name] = Operation(node.operation, name, *shape)
+            compilations = Compilations(_directive_variables(document))
+            operations[name] = Operation(node.operation, name, *shape, compilations)
     return operations
+
+
+def _directive_variables(document: DocumentNode) -> tuple[str, ...]:
+    """Variables that decide what is selected at all."""
+    names: set[str] = set()
+    visit(document, _DirectiveVariables(names))
+    return tuple(sorted(names))
 
 
 def _shape(
@@ -222,3 +233,12 @@ class _VariableNames(Visitor):
 
     def enter_variable(self, node: VariableNode, *_: object) -> None:
         self._names.add(node.name.value)
+
+
+class _DirectiveVariables(Visitor):
+    def __init__(self, names: set[str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        visit(node, _VariableNames(self._names))

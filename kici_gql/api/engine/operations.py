@@ -5,7 +5,6 @@ validates each request anew and would run our documents through hooks that nobod
 Strawberry's resolvers, its `info` and its validation rules are the same on both ways.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,19 +12,19 @@ from typing import Any, cast
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, GraphQLSchema, OperationType
+from graphql import ExecutionResult, OperationType
 from graphql.execution import create_source_event_stream
 
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.documents import Document, Documents, Operation
-from kici_gql.api.engine.executor import Budget, FrameExecutor
-from kici_gql.api.engine.faults import FormattedError, RequestRefused
+from kici_gql.api.engine.execution import Execution
+from kici_gql.api.engine.executor import FrameExecutor
+from kici_gql.api.engine.faults import RequestRefused
 from kici_gql.api.engine.groups import Groups, Page, Render
 from kici_gql.api.engine.limits import Limits
-from kici_gql.api.engine.live import Frame, Live
+from kici_gql.api.engine.live import Live
 from kici_gql.api.engine.ports import MakeContext, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
-from kici_gql.errors import ErrorCode, LimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +112,10 @@ class Operations:
         limits: Limits | None = None,
         groups: Groups | None = None,
     ) -> None:
-        self._schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
-        self._make_context = make_context
-        self._limits = limits or Limits()
+        limits = limits or Limits()
         self.groups = groups or Groups()
-        self.documents = Documents(self._schema, self._limits)
+        self.documents = Documents(schema._schema, limits)  # noqa: SLF001 - Strawberry has no public name for it
+        self._execution = Execution(schema, make_context, limits)
 
     def prepare(self, request: GraphQLRequest) -> Prepared:
         """Parse, measure and validate, or remember having done so; raises RequestRefused."""
@@ -126,25 +124,18 @@ class Operations:
 
     async def run(self, prepared: Prepared, viewer: Viewer, request_id: str | None = None) -> Result:
         """Run a query or mutation; raises RequestRefused when its variables don't fit."""
+        execute = self._execution.query if prepared.kind is OperationType.QUERY else self._execution.mutation
         request_id = request_id or faults.new_request_id()
-        executor = self._executor(prepared, viewer, request_id)
-        if prepared.kind is OperationType.QUERY:
-            try:
-                async with asyncio.timeout(self._limits.query_seconds):
-                    return Result(await _executed(executor, request_id))
-            except TimeoutError:
-                late = LimitExceeded(
-                    f"The query took longer than query_seconds={self._limits.query_seconds:g}."
-                )
-                return Result(_answer(None, [faults.from_known(late)]))
-        return Result(await _executed(executor, request_id))
+        return Result(
+            await execute(prepared.document, prepared.operation, prepared.request, viewer, request_id)
+        )
 
     async def subscribe(self, prepared: Prepared, viewer: Viewer) -> Subscription | PlainSubscription:
         """Call the resolver and answer the reader; raises RequestRefused when it refuses."""
         request_id = faults.new_request_id()
-        executor = self._executor(prepared, viewer, request_id)
+        executor = self._execution.executor(prepared.document, prepared.request, viewer, request_id)
         source = await _source(executor, request_id)
-        render = self._renderer(executor)
+        render = self._execution.renderer(prepared.operation, executor)
         if not isinstance(source, Live):
             return PlainSubscription(source, viewer, render)
         if source.after is None and prepared.request.resume is not None:
@@ -157,50 +148,6 @@ class Operations:
             orjson.dumps(variables, default=repr, option=orjson.OPT_SORT_KEYS),
         )
         return Subscription(self.groups, viewer, source, selection, render)
-
-    def _executor(self, prepared: Prepared, viewer: Viewer, request_id: str) -> FrameExecutor:
-        try:
-            built = FrameExecutor.prepared(
-                schema=self._schema,
-                document=prepared.document.node,
-                context_value=self._make_context(viewer, request_id),
-                raw_variable_values=prepared.request.variables,
-                operation_name=prepared.request.operation_name,
-                budget=Budget(self._limits.max_values),
-            )
-        except Exception as error:  # noqa: BLE001 - goes out typed and masked
-            raise RequestRefused([faults.from_exception(error, request_id)]) from None
-        if isinstance(built, list):
-            raise RequestRefused([faults.from_graphql(error, ErrorCode.INVALID_INPUT) for error in built])
-        return built
-
-    def _renderer(self, executor: FrameExecutor) -> Render:
-        async def render(frame: Frame, viewer: Viewer) -> bytes:
-            request_id = faults.new_request_id()
-            return await _executed(
-                executor.for_frame(frame, self._make_context(viewer, request_id)), request_id
-            )
-
-        return render
-
-
-async def _executed(executor: FrameExecutor, request_id: str) -> bytes:
-    """Run the operation to its encoded answer; whatever is raised becomes an error in it."""
-    try:
-        result: Any = executor.execute_operation()
-        if executor.is_awaitable(result):
-            result = await result
-        if executor.budget.left < 0:
-            raise LimitExceeded(executor.budget.refusal())
-        if not result.errors:
-            return orjson.dumps({"data": result.data})
-        return _answer(result.data, faults.from_execution(result.errors, request_id))
-    except Exception as error:  # noqa: BLE001 - graphql-core lets out what it did not foresee
-        return _answer(None, [faults.from_exception(error, request_id)])
-
-
-def _answer(data: object, errors: list[FormattedError]) -> bytes:
-    return orjson.dumps({"data": data, "errors": errors})
 
 
 async def _source(executor: FrameExecutor, request_id: str) -> Any:

@@ -12,7 +12,7 @@ from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.operations import Operations
 from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.errors import Forbidden
-from tests.api.engine.toys import Log, Viewer, schema
+from tests.api.engine.toys import Context, Log, Viewer, schema
 
 ALICE = Viewer("alice")
 
@@ -209,7 +209,7 @@ async def test_a_generator_that_fails_breaks_its_stream_without_telling_why(oper
 
 async def test_stock_strawberry_can_run_the_same_subscription(log: Log, operations: Operations) -> None:
     log.add(1)
-    context = operations._make_context(ALICE, "r1")  # noqa: SLF001
+    context = Context(ALICE, "r1", log)
     stream = await schema.subscribe("subscription { ticks { kind values } }", context_value=context)
     async with aclosing(stream) as results:
         assert (await anext(results)).data == {"ticks": {"kind": "SNAPSHOT", "values": [1]}}

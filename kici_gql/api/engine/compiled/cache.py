@@ -1,0 +1,86 @@
+"""The generated code of one operation of a cached document."""
+
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import NamedTuple
+
+from graphql import VariableNode, Visitor, visit
+from strawberry import Schema
+
+from kici_gql.api.engine.compiled.inputs import Arguments, compiled_arguments
+from kici_gql.api.engine.compiled.operation import Compiled, compiled_operation
+from kici_gql.api.engine.compiled.running import NotCompilable
+from kici_gql.api.engine.executor import FrameExecutor
+
+_MAX_VARIANTS = 8
+_MAX_FAILURES = 20
+
+
+class Hot(NamedTuple):
+    """A mutation that needs graphql-core for nothing: its code, and its variables' way to its resolver."""
+
+    compiled: Compiled
+    arguments: Arguments
+
+
+class Compilations:
+    """One variant for each set of values that the variables of @skip and @include have had, up to a few."""
+
+    def __init__(self, directive_variables: tuple[str, ...]) -> None:
+        self.hot: Hot | None = None
+        self._directive_variables = directive_variables
+        self._variants: dict[Hashable, Compiled | None] = {}
+        self._seen = False
+        self._failures = 0
+
+    def get(self, schema: Schema, executor: FrameExecutor, *, at_once: bool = False) -> Compiled | None:
+        """The code for this executor's operation and variables, or None where graphql-core has to do the work.
+
+        It does so the first time, unless `at_once`: most documents that come once never come again. And it does so
+        for good when the data was unlike the schema many times on end.
+        """
+        if self._failures > _MAX_FAILURES or not (self._seen or at_once):
+            self._seen = True
+            return None
+        coerced = executor.variable_values.coerced
+        key = tuple(coerced.get(name) for name in self._directive_variables)
+        if key not in self._variants:
+            if len(self._variants) == _MAX_VARIANTS:
+                return None
+            self._variants[key] = self._compiled(schema, executor)
+        return self._variants[key]
+
+    def judge(self, *, like: bool) -> None:
+        """Note whether the code could give the answer."""
+        self._failures = 0 if like else self._failures + 1
+        if self._failures > _MAX_FAILURES:
+            self.hot = None
+
+    def _compiled(self, schema: Schema, executor: FrameExecutor) -> Compiled | None:
+        try:
+            compiled = compiled_operation(schema, executor)
+        except NotCompilable:
+            return None
+        if compiled.resolve is not None and not self._directive_variables:
+            self._heat(schema, executor, compiled)
+        return compiled
+
+    def _heat(self, schema: Schema, executor: FrameExecutor, compiled: Compiled) -> None:
+        if any(_has_variables(slot.node.arguments) for slot in compiled.slots[1:]):
+            return
+        with suppress(NotCompilable):
+            self.hot = Hot(compiled, compiled_arguments(schema, executor.operation, compiled.slots[0]))
+
+
+class _Variables(Visitor):
+    found = False
+
+    def enter_variable(self, _node: VariableNode, *_: object) -> None:
+        self.found = True
+
+
+def _has_variables(arguments: object) -> bool:
+    visitor = _Variables()
+    for argument in arguments or ():  # type: ignore[attr-defined]
+        visit(argument, visitor)
+    return visitor.found

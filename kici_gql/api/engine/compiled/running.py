@@ -1,0 +1,139 @@
+"""What generated code stands on while it runs."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from graphql import GraphQLField, GraphQLSchema, Undefined
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.language import FieldNode
+from strawberry import Schema
+from strawberry.execution import optimized_is_awaitable
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from kici_gql.errors import LimitExceeded
+
+
+class NotCompilable(Exception):
+    """The document asks for something that is left to graphql-core; the text says what."""
+
+
+class Unlike(Exception):
+    """The data, or a resolver, did not behave as the generated code expects.
+
+    Nothing is lost: graphql-core then executes the same operation and says what is wrong, where, and which part of
+    the answer it nulls. Generated code need not know any of that.
+    """
+
+
+class Spent(LimitExceeded):
+    """The budget of values is used up."""
+
+
+class Info:
+    """The part of GraphQLResolveInfo that costs nothing. Whoever asks for more gets an AttributeError: see Unlike."""
+
+    __slots__ = ("context", "field_name", "schema")
+
+    is_awaitable = staticmethod(optimized_is_awaitable)
+
+    def __init__(self, context: Any, field_name: str, schema: GraphQLSchema) -> None:
+        self.context = context
+        self.field_name = field_name
+        self.schema = schema
+
+
+class Slot(NamedTuple):
+    """One selected field whose resolver takes `info` or arguments: made once per execution, for all its objects."""
+
+    definition: GraphQLField
+    node: FieldNode
+    field: StrawberryField
+
+    def arguments(self, schema: Schema, variables: VariableValues) -> dict[str, Any]:
+        """Keyword arguments as the resolver wants them."""
+        if not self.definition.args:
+            return {}
+        given = get_argument_values(self.definition, self.node, variables)
+        registry = schema.schema_converter.scalar_registry
+        return convert_arguments(given, self.field.arguments, registry, schema.config)
+
+
+class Later(NamedTuple):
+    """A value that has to be waited for, and where it goes."""
+
+    value: Coroutine[Any, Any, Any]
+    target: dict[str, Any]
+    key: str
+    complete: "Callable[[Any, Run], Any]"
+
+
+class Run:
+    """One execution: what all generated functions share."""
+
+    __slots__ = ("args", "infos", "left", "limit", "pending", "raws")
+
+    def __init__(
+        self, context: Any, slots: Sequence[Slot], args: list[dict[str, Any]], schema: Schema, limit: int
+    ) -> None:
+        self.limit = limit
+        self.left = limit
+        self.args = args
+        core = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+        self.raws = [Info(context, slot.node.name.value, core) for slot in slots]
+        make: Any = schema.config.info_class
+        self.infos = [
+            make(_raw_info=raw, _field=slot.field) for raw, slot in zip(self.raws, slots, strict=True)
+        ]
+        self.pending: list[Later] = []
+
+    def later(self, value: Any, target: dict[str, Any], key: str, complete: Any) -> None:
+        """Put the completed value into its place when it is there."""
+        target[key] = None  # keys stand in the order of the document
+        self.pending.append(Later(value, target, key, complete))
+
+    async def settle(self) -> None:
+        """Wait for pending values, level by level: a level's data loaders see all their keys at once."""
+        while self.pending:
+            pending, self.pending = self.pending, []
+            if len(pending) == 1:
+                values: list[Any] = [await pending[0].value]
+            else:
+                values = await asyncio.gather(*(each.value for each in pending), return_exceptions=True)
+            for each, value in zip(pending, values, strict=True):
+                if isinstance(value, BaseException):
+                    raise value
+                each.target[each.key] = each.complete(value, self)
+
+    def abandon(self) -> None:
+        """Close what nobody will wait for."""
+        for each in self.pending:
+            each.value.close()
+        self.pending.clear()
+
+    def spent(self) -> Spent:
+        """What to raise when `left` fell below zero."""
+        return Spent(
+            f"The answer has too many values, the limit is max_values={self.limit}. Ask for shorter pages."
+        )
+
+
+def serializer(leaf: Any) -> Callable[[Any], Any]:
+    """The leaf type's own way to print a value, for whatever the generated test did not let pass."""
+    coerce = leaf.coerce_output_value
+
+    def serialize(value: Any) -> Any:
+        if value is None or value is Undefined or isinstance(value, Exception):
+            raise Unlike
+        printed = coerce(value)
+        if printed is None or printed is Undefined:
+            raise Unlike
+        return printed
+
+    return serialize
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether graphql-core would not take this for an object."""
+    return value is None or value is Undefined or isinstance(value, Exception) or hasattr(value, "__await__")
