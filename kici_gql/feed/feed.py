@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from kici_gql.events import Cursor, Entry, Topic
 from kici_gql.feed.bus import Bus
 from kici_gql.feed.tail import Tail
@@ -83,13 +85,7 @@ class Feed:
 
     async def check(self, org_id: str, cursor: Cursor) -> None:
         """Raises Expired unless the org's log can be followed from here."""
-        epoch, first_seq, last_seq = await self._store.read(log.bounds, org_id)
-        if cursor.epoch != epoch:
-            raise Expired("the cursor belongs to another log")
-        if cursor.seq > last_seq:
-            raise Expired("the cursor is ahead of the log")
-        if cursor.seq < first_seq - 1:
-            raise Expired("the log no longer reaches back to the cursor")
+        await self._store.read(_require_reachable, org_id, cursor)
 
     async def after(self, org_id: str, cursor: Cursor, topics: Collection[Topic], max_events: int) -> Page:
         """What is behind the cursor now, of these topics; perhaps nothing. Raises Expired."""
@@ -97,9 +93,8 @@ class Feed:
         found = tail.after(cursor.seq, topics, max_events)
         if found is not None and cursor.epoch == tail.epoch:
             return Page(found[0], Cursor(tail.epoch, found[1]))
-        await self.check(org_id, cursor)
         reach = tail.last
-        entries = await self._store.read(log.entries_after, org_id, cursor.seq, topics, _READ_ENTRIES)
+        entries = await self._store.read(_entries_after, org_id, cursor, topics)
         page, full = _cut(entries, max_events)
         end = page[-1].seq if page and (full or len(entries) == _READ_ENTRIES) else max(reach, cursor.seq)
         return Page(page, Cursor(tail.epoch, max([end, *(entry.seq for entry in page[-1:])])))
@@ -175,6 +170,24 @@ class Feed:
             with contextlib.suppress(Exception):  # the database is away: the next look will tell
                 for org_id, seq in (await self._store.read(log.heads, tuple(self._tails))).items():
                     self._heard(org_id, seq)
+
+
+def _require_reachable(connection: Connection, org_id: str, cursor: Cursor) -> None:
+    epoch, first_seq, last_seq = log.bounds(connection, org_id)
+    if cursor.epoch != epoch:
+        raise Expired("the cursor belongs to another log")
+    if cursor.seq > last_seq:
+        raise Expired("the cursor is ahead of the log")
+    if cursor.seq < first_seq - 1:
+        raise Expired("the log no longer reaches back to the cursor")
+
+
+def _entries_after(
+    connection: Connection, org_id: str, cursor: Cursor, topics: Collection[Topic]
+) -> list[Entry]:
+    """Both in one snapshot: between two, the log could be trimmed, and that would be a silent gap."""
+    _require_reachable(connection, org_id, cursor)
+    return log.entries_after(connection, org_id, cursor.seq, topics, _READ_ENTRIES)
 
 
 def _cut(entries: Sequence[Entry], max_events: int) -> tuple[list[Entry], bool]:
