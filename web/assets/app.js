@@ -11,7 +11,6 @@ import { Indicator } from "./components/indicator.js";
 import { listenToKeys, lookControls, showShell } from "./components/shell.js";
 import { emptyState, skeleton } from "./components/parts.js";
 import { messageOf } from "./components/dialog.js";
-import { signInPage } from "./views/sign_in.js";
 
 const HOME = "diagnostics";
 const MOST_RETRY_MS = 8000;
@@ -117,13 +116,14 @@ class App {
     return this.show();
   }
 
-  #askToSignIn(reason = "") {
+  async #askToSignIn(reason = "") {
     this.#visit += 1;
     this.session = null;
     put(document.querySelector("#nav"));
     put(document.querySelector("#banner"));
     put(document.querySelector("#controls"), lookControls());
     document.documentElement.classList.remove("is-stale");
+    const { signInPage } = await import("./views/sign_in.js");
     // A page that is loaded anew holds nothing of the session before.
     this.#put(signInPage(reason, () => location.reload()), true);
   }

@@ -39,7 +39,7 @@ export function labelRow(labels, owner, most) {
   const shown = sorted.length > most + 1 ? sorted.slice(0, most) : sorted;
   const row = h("span", { class: "labels" }, shown.map(label));
   if (shown.length < sorted.length) {
-    const more = h("button", { class: "label more", type: "button", tabindex: "-1" }, `+${sorted.length - shown.length}`);
+    const more = h("button", { class: "label more", type: "button", tabindex: "-1", "aria-haspopup": "dialog" }, `+${sorted.length - shown.length}`);
     more.setAttribute("aria-label", `All ${sorted.length} labels of ${owner}`);
     more.addEventListener("click", () =>
       openPopover(more, {

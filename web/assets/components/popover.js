@@ -24,16 +24,21 @@ export function openPopover(anchor, { label, content, role = "dialog", onclose =
     // The same click that closes us may be one on our anchor: that one must not open us again.
     setTimeout(() => opened?.panel === panel && (opened = null));
     panel.remove();
-    anchor.setAttribute("aria-expanded", "false");
+    announce(anchor, false);
     if (hadFocus && anchor.isConnected) anchor.focus({ preventScroll: true });
     onclose();
   });
   opened = { anchor, panel, close };
   panel.showPopover();
   place(panel, anchor);
-  anchor.setAttribute("aria-expanded", "true");
+  announce(anchor, true);
   (panel.querySelector("[autofocus], a[href], button, input, [tabindex='0']") ?? panel).focus({ preventScroll: true });
   return close;
+}
+
+/** Only buttons that promise a panel say whether it is open; a row of a tree says other things with that attribute. */
+function announce(anchor, open) {
+  if (anchor.hasAttribute("aria-haspopup")) anchor.setAttribute("aria-expanded", String(open));
 }
 
 function place(panel, anchor) {

@@ -12,7 +12,7 @@ export class RequestFailed extends Error {
 }
 
 /** The answer of one operation, errors and all; raises RequestFailed only when there is none. */
-export async function answerOf(query, variables, { signal, token } = {}) {
+export async function answerOf(query, variables, { signal, token, operationName } = {}) {
   let response;
   try {
     response = await fetch("/graphql", {
@@ -24,7 +24,7 @@ export async function answerOf(query, variables, { signal, token } = {}) {
         "x-kici-csrf": "1",
         ...(token ? { authorization: `Bearer ${token}` } : {}),
       },
-      body: JSON.stringify({ query, variables }),
+      body: JSON.stringify({ query, variables, operationName }),
       signal,
     });
   } catch (error) {

@@ -16,12 +16,13 @@ export class SocketTransport {
   #closed = false;
   #deadline;
 
-  constructor(events) {
+  constructor(events, { token } = {}) {
     this.#events = events;
     const socket = new WebSocket(new URL("/graphql", location.href.replace(/^http/, "ws")), "graphql-transport-ws");
     this.#socket = socket;
     this.#deadline = setTimeout(() => this.#end(1006, "it takes too long to connect"), OPEN_MS);
-    socket.onopen = () => this.#send({ type: "connection_init" });
+    const payload = token ? { authorization: `Bearer ${token}` } : undefined;
+    socket.onopen = () => this.#send({ type: "connection_init", payload });
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
   }

@@ -6,7 +6,6 @@ import { emptyState, commandLine } from "../../components/parts.js";
 import { VirtualRows } from "../../components/virtual_rows.js";
 import { byName } from "../../fleet/words.js";
 import { rowMakers } from "./rows.js";
-import { openConfiguration, openDetails } from "./details.js";
 
 const COLUMNS = [
   ["main", "Name"],
@@ -44,8 +43,8 @@ export class Tree {
       clock,
       orgPath,
       toggle: (key) => this.#toggle(key),
-      details: (key, anchor) => openDetails(fleet, clock, key, anchor),
-      config: (key, anchor) => openConfiguration(fleet, key, anchor),
+      details: (key, anchor) => this.#details(key, anchor),
+      config: async (key, anchor) => (await import("./details.js")).openConfiguration(fleet, key, anchor),
     });
     const head = h("div", { class: "row tree-head", role: "row", "aria-rowindex": "1" }, COLUMNS.map(column));
     this.grid = h(
@@ -151,6 +150,11 @@ export class Tree {
     }
   }
 
+  async #details(key, anchor) {
+    const { openDetails } = await import("./details.js");
+    openDetails(this.#fleet, this.#clock, key, anchor);
+  }
+
   #toggle(key) {
     if (!key) return;
     if (!this.#folded.delete(key)) this.#folded.add(key);
@@ -209,7 +213,7 @@ export class Tree {
         return parent();
       case "Enter":
       case " ":
-        openDetails(this.#fleet, this.#clock, item.key, this.#virtual.row(item.key).element);
+        this.#details(item.key, this.#virtual.row(item.key).element);
         return null;
     }
     return undefined;

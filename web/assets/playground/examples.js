@@ -1,0 +1,79 @@
+// What one can start from. A test runs each of them against a server.
+
+export const EXAMPLES = [
+  {
+    title: "The fleet as one tree",
+    document: `query Fleet {
+  org {
+    cursor
+    clusters {
+      nodes {
+        name connected
+        orchestrators {
+          nodes {
+            displayId role liveness { state reason }
+            scalers {
+              nodes {
+                name type activeAgents maxAgents
+                agents(first: 5) { nodes { agentId liveness { state } memoryUsedMb } }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+`,
+  },
+  {
+    title: "Heartbeats, live",
+    document: `subscription Heartbeats($after: Cursor) {
+  heartbeats(after: $after) {
+    kind cursor previousCursor at
+    events {
+      __typename
+      ... on AgentHeartbeat { agentId liveness memoryUsedMb activeJobs folded }
+      ... on OrchestratorHeartbeat { displayId liveness memoryUsedMb runningJobs folded }
+    }
+  }
+}
+`,
+  },
+  {
+    title: "Changes of the fleet, live",
+    document: `subscription Changes($after: Cursor) {
+  infrastructure(after: $after) {
+    kind cursor previousCursor at reason
+    snapshot { clusters { name } agents { agentId liveness { state } } }
+    events {
+      __typename
+      ... on AgentChanged { agent { agentId liveness { state reason } } }
+      ... on OrchestratorChanged { orchestrator { displayId connected liveness { state reason } } }
+      ... on AlertChanged { alert { severity state message } }
+    }
+  }
+}
+`,
+  },
+  {
+    title: "Open alerts",
+    document: `query Alerts {
+  org {
+    alerts(where: { state: [OPEN, ACKNOWLEDGED] }, orderBy: { field: OPENED_AT, direction: DESC }) {
+      totalCount
+      nodes { id severity kind state message openedAt flapCount acknowledgement { by note until } }
+    }
+  }
+}
+`,
+  },
+  {
+    title: "Who am I?",
+    document: `query WhoAmI {
+  viewer { tokenName scope expiresAt org { slug name } }
+  serverInfo { version time database heartbeatIntervalSeconds }
+}
+`,
+  },
+];
