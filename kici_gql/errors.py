@@ -3,9 +3,11 @@
     KiciError
     ├── Unauthenticated         no token, or one that is unknown, expired or revoked
     ├── Forbidden               the token's scope, org or cluster does not allow it
+    │   └── OperationDisabled   the cluster's own operator does not allow it from outside
     ├── InvalidInput            a value is missing, malformed or out of bounds
     ├── NotFound                nothing of that name or id in this org
-    │   └── UnknownConnection   the orchestrator has to connect (again) first
+    │   ├── UnknownConnection   the orchestrator has to connect (again) first
+    │   └── Renamed             it has another name now; `hint` says which
     ├── Conflict                the present state does not allow it
     │   ├── NameTaken           another object of this org has that name
     │   ├── VersionConflict     somebody changed the object since it was read
@@ -31,6 +33,8 @@ class ErrorCode(StrEnum):
     INVALID_INPUT = "INVALID_INPUT"
     NOT_FOUND = "NOT_FOUND"
     UNKNOWN_CONNECTION = "UNKNOWN_CONNECTION"
+    RENAMED = "RENAMED"
+    OPERATION_DISABLED = "OPERATION_DISABLED"
     CONFLICT = "CONFLICT"
     NAME_TAKEN = "NAME_TAKEN"
     VERSION_CONFLICT = "VERSION_CONFLICT"
@@ -74,6 +78,21 @@ class NotFound(KiciError):
 
 class UnknownConnection(NotFound):
     code = ErrorCode.UNKNOWN_CONNECTION
+
+
+class Renamed(NotFound):
+    code = ErrorCode.RENAMED
+
+
+class OperationDisabled(Forbidden):
+    """`operation` is KiCI's name of the write, `command_line` does the same on the orchestrator's host."""
+
+    code = ErrorCode.OPERATION_DISABLED
+
+    def __init__(self, message: str, *, operation: str, command_line: str) -> None:
+        super().__init__(message, hint=f"Run on the orchestrator's host: {command_line}")
+        self.operation = operation
+        self.command_line = command_line
 
 
 class Conflict(KiciError):

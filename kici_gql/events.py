@@ -24,6 +24,7 @@ class Topic(StrEnum):
     RUNS = "runs"
     LOGS = "logs"
     COMMANDS = "commands"
+    SETTINGS = "settings"
 
 
 class EventType(StrEnum):
@@ -47,6 +48,9 @@ class EventType(StrEnum):
     STEP_CHANGED = "step.changed"
     LOG_APPENDED = "log.appended"
     COMMAND_CHANGED = "command.changed"
+    BACKEND_CHANGED = "backend.changed"
+    BACKEND_REMOVED = "backend.removed"
+    SURFACE_CHANGED = "surface.changed"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, not a password
 
     @cached_property
@@ -74,6 +78,9 @@ _TOPICS: dict[EventType, Topic] = {
     EventType.STEP_CHANGED: Topic.RUNS,
     EventType.LOG_APPENDED: Topic.LOGS,
     EventType.COMMAND_CHANGED: Topic.COMMANDS,
+    EventType.BACKEND_CHANGED: Topic.SETTINGS,
+    EventType.BACKEND_REMOVED: Topic.SETTINGS,
+    EventType.SURFACE_CHANGED: Topic.SETTINGS,
 }
 
 

@@ -39,6 +39,7 @@ class Prefix(StrEnum):
     JOB = "job"
     STEP = "stp"
     COMMAND = "cmd"
+    SECRET_BACKEND = "sbe"  # noqa: S105 - the kind of an id, not a password
 
 
 def new_id(prefix: Prefix, now: datetime) -> str:
@@ -72,6 +73,9 @@ class AlertKind(StrEnum):
     CLUSTER_SILENT = "CLUSTER_SILENT"
     SCALER_AT_CAPACITY = "SCALER_AT_CAPACITY"
     VERSION_SKEW = "VERSION_SKEW"
+    NAME_COLLISION = "NAME_COLLISION"
+    BACKEND_UNHEALTHY = "BACKEND_UNHEALTHY"
+    DEAD_LETTERS_GROWING = "DEAD_LETTERS_GROWING"
     REPORTED = "REPORTED"
 
 
@@ -140,6 +144,28 @@ class CommandKind(StrEnum):
     CANCEL = "CANCEL"
     RERUN = "RERUN"
     RENAME = "RENAME"
+    BACKEND_SYNC = "BACKEND_SYNC"
+    BACKEND_SYNC_ALL = "BACKEND_SYNC_ALL"
+    BACKEND_TEST = "BACKEND_TEST"
+    DEAD_LETTER_RETRY = "DEAD_LETTER_RETRY"
+    DEAD_LETTER_DISCARD = "DEAD_LETTER_DISCARD"
+
+
+class BackendHealth(StrEnum):
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    UNREACHABLE = "UNREACHABLE"
+    UNKNOWN = "UNKNOWN"
+
+
+class Surface(StrEnum):
+    """Settings that a cluster's orchestrators alone hold."""
+
+    SECURITY_POLICY = "SECURITY_POLICY"
+    ENVIRONMENTS = "ENVIRONMENTS"
+    SECRET_SCOPES = "SECRET_SCOPES"  # noqa: S105 - names of secrets, never a secret
+    DEAD_LETTERS = "DEAD_LETTERS"
+    GLOBAL_WORKFLOWS = "GLOBAL_WORKFLOWS"
 
 
 class CommandState(StrEnum):
@@ -222,6 +248,7 @@ class Orchestrator(SQLModel, table=True):
     id: str = Field(primary_key=True)
     org_id: str = Field(foreign_key="org.id")
     cluster_id: str = Field(foreign_key="cluster.id")
+    cluster_key: str | None = None
     instance_id: str
     instance_named: bool
     connection_id: str = Field(unique=True)
@@ -250,6 +277,49 @@ class Orchestrator(SQLModel, table=True):
     last_heartbeat_at: datetime
     clock_skew_ms: int | None = None
     due_at: datetime | None = None
+    revision: int = 1
+
+
+class FormerName(SQLModel, table=True):
+    """A name that a cluster had, so that whoever still uses it can be told the new one."""
+
+    __tablename__ = "former_name"
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    name: str = Field(primary_key=True)
+    cluster_id: str = Field(foreign_key="cluster.id")
+    renamed_at: datetime
+
+
+class ReportedSurface(SQLModel, table=True):
+    """One of a cluster's scoped surfaces, as its orchestrator last reported it. Names only, never a secret's value."""
+
+    __tablename__ = "reported_surface"
+
+    cluster_id: str = Field(primary_key=True, foreign_key="cluster.id")
+    surface: Surface = Field(sa_type=cast(Any, Enum(Surface, native_enum=False, length=32)), primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    document: Any = _json()
+    reported_at: datetime
+
+
+class SecretBackend(SQLModel, table=True):
+    """Where a cluster keeps its secrets, as its orchestrator last reported it."""
+
+    __tablename__ = "secret_backend"
+    __table_args__ = (UniqueConstraint("cluster_id", "name"), Index("secret_backend_org", "org_id", "id"))
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    name: str
+    type: str
+    connected: bool
+    health: BackendHealth = _enum(BackendHealth)
+    scopes: list[str] = _json()
+    last_sync_at: datetime | None = None
+    last_error: str | None = None
+    reported_at: datetime
     revision: int = 1
 
 
@@ -560,6 +630,7 @@ class Alert(SQLModel, table=True):
     acknowledged_until: datetime | None = None
     flap_count: int = 0
     evidence: list[int] = _json()
+    history: list[dict[str, Any]] = _json()
     revision: int = 1
 
 

@@ -42,7 +42,11 @@ class Wish:
 
 def ask(tx: Tx, wish: Wish, requested_by: str, seconds: int) -> Command:
     """Address a command to the cluster's orchestrator that was heard last. Raises ClusterDisconnected."""
-    orchestrator = _addressee(tx, wish.cluster_id)
+    return ask_one(tx, wish, _addressee(tx, wish.cluster_id), requested_by, seconds)
+
+
+def ask_one(tx: Tx, wish: Wish, orchestrator: Orchestrator, requested_by: str, seconds: int) -> Command:
+    """Address a command to this orchestrator; it expires when it is not answered for so many seconds."""
     row = Command(
         id=new_id(Prefix.COMMAND, tx.now),
         org_id=tx.org_id,

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import inventory, presence, registry
+from kici_gql.actions import inventory, naming, presence, registry
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.presence import Changes
 from kici_gql.auth import Viewer
-from kici_gql.errors import Forbidden, UnknownConnection
+from kici_gql.errors import UnknownConnection
 from kici_gql.events import Event, EventType, iso
 from kici_gql.rules import liveness, names, reports
 from kici_gql.rules.liveness import Thresholds
@@ -94,7 +94,7 @@ def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -
 
 
 def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds) -> Result:
-    cluster = _cluster_for(tx, viewer, report)
+    cluster = naming.cluster_for(tx, viewer, report)
     row = _orchestrator_for(tx, cluster, report, limits)
     changes = Changes(cluster.id)
     changes.orchestrator(tx, row)
@@ -112,38 +112,11 @@ def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds
     }
 
 
-def _cluster_for(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster:
-    """The cluster that the orchestrator belongs to; a new one when there is none of that name."""
-    name = report.cluster_name or viewer.cluster_name
-    if viewer.cluster_name is not None and name != viewer.cluster_name:
-        raise Forbidden(
-            "this token belongs to another cluster",
-            hint="Use the token of this cluster.",
-            path=["clusterName"],
-        )
-    if name is None and report.instance_id is not None:
-        known = fleet.auto_named_home(tx.connection, tx.org_id, report.instance_id)
-        if known is not None:
-            return known
-    cluster = fleet.cluster_named(tx.connection, tx.org_id, name) if name is not None else None
-    if cluster is not None:
-        return cluster
-    cluster = Cluster(
-        id=new_id(Prefix.CLUSTER, tx.now),
-        org_id=tx.org_id,
-        name=name or names.generate_cluster_name(),
-        auto_named=name is None,
-        created_at=tx.now,
-    )
-    records.add(tx.connection, cluster)
-    tx.append(Event(EventType.CLUSTER_CHANGED, records.state_of(cluster)))
-    return cluster
-
-
 def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits: Thresholds) -> Orchestrator:
     verdict = liveness.alive(tx.now, limits)
     values: dict[str, Any] = {
         "connection_id": str(uuid.uuid4()),
+        "cluster_key": report.cluster_key,
         "role": report.role,
         "version": report.version,
         "mode": report.mode,

@@ -10,14 +10,25 @@ from kici_gql.events import Event, EventType
 from kici_gql.rules import alerts as rules
 from kici_gql.rules import liveness
 from kici_gql.rules.alerts import Problem, problem
-from kici_gql.store import Tx, fleet, records
+from kici_gql.store import Tx, fleet, records, settings
 from kici_gql.store import alerts as store
-from kici_gql.tables import Alert, AlertKind, Cluster, Liveness, Orchestrator, Prefix, Scaler, new_id
+from kici_gql.tables import (
+    Alert,
+    AlertKind,
+    BackendHealth,
+    Cluster,
+    Liveness,
+    Orchestrator,
+    Prefix,
+    Scaler,
+    new_id,
+)
 
 Evidence = Mapping[str, Sequence[int]]
 """Sequence numbers of the events that show it, by the id of the object they are about."""
 
-_JUDGED_HERE = frozenset(rules.SEVERITY)
+# A growing dead-letter queue is judged by two reports, not by the present state.
+_JUDGED_HERE = frozenset(rules.SEVERITY) - {AlertKind.DEAD_LETTERS_GROWING}
 
 
 def review(tx: Tx, cluster_id: str, evidence: Evidence) -> None:
@@ -84,6 +95,8 @@ def _problems(tx: Tx, cluster: Cluster) -> Iterable[Problem]:
     }
     yield from _lost_orchestrators(cluster, orchestrators.values())
     yield from _version_skew(cluster, orchestrators.values())
+    yield from _name_collision(cluster, orchestrators.values())
+    yield from _unhealthy_backends(tx, cluster, orchestrators.values())
     yield from _silent_agents(tx, cluster, orchestrators)
     yield from _full_scalers(tx, cluster, orchestrators)
 
@@ -100,6 +113,23 @@ def _version_skew(cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> It
     if len(versions) > 1:
         text = f"Orchestrators of cluster {cluster.name} run different versions: {', '.join(versions)}"
         yield problem(AlertKind.VERSION_SKEW, cluster.id, text, cluster.id)
+
+
+def _name_collision(cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> Iterable[Problem]:
+    keys = {row.cluster_key for row in orchestrators if row.liveness in fleet.PRESENT and row.cluster_key}
+    if len(keys) > 1:
+        text = f"{len(keys)} different clusters call themselves {cluster.name}: rename all but one"
+        yield problem(AlertKind.NAME_COLLISION, cluster.id, text, cluster.id)
+
+
+def _unhealthy_backends(tx: Tx, cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> Iterable[Problem]:
+    """What is known of a disconnected cluster's backends is no longer true, so it is no problem of its own."""
+    if not any(row.liveness in fleet.PRESENT for row in orchestrators):
+        return
+    for row in settings.backends_of(tx.connection, tx.org_id, [cluster.id]):
+        if row.health in {BackendHealth.DEGRADED, BackendHealth.UNREACHABLE}:
+            text = f"Secret backend {row.name} of cluster {cluster.name} is {row.health.lower()}"
+            yield problem(AlertKind.BACKEND_UNHEALTHY, row.id, text, cluster.id)
 
 
 def _silent_agents(tx: Tx, cluster: Cluster, orchestrators: Mapping[str, Orchestrator]) -> Iterable[Problem]:

@@ -13,6 +13,7 @@ from kici_gql.tables import (
     AlertSeverity,
     AlertState,
     AuditOutcome,
+    BackendHealth,
     CommandKind,
     CommandState,
     JobStatus,
@@ -106,7 +107,20 @@ describe(
         AlertKind.CLUSTER_SILENT: "More than half of a cluster's agents, at least three, are silent at once.",
         AlertKind.SCALER_AT_CAPACITY: "A scaler runs all the agents it may while jobs wait.",
         AlertKind.VERSION_SKEW: "Connected orchestrators of one cluster run different versions.",
+        AlertKind.NAME_COLLISION: "Connected orchestrators of one cluster name belong to different clusters.",
+        AlertKind.BACKEND_UNHEALTHY: "A secret backend is unreachable or degraded.",
+        AlertKind.DEAD_LETTERS_GROWING: "The dead-letter queue of a cluster grew between two reports.",
         AlertKind.REPORTED: "Reported by an orchestrator itself.",
+    },
+)
+describe(
+    BackendHealth,
+    "How a secret backend is.",
+    {
+        BackendHealth.HEALTHY: "It answers.",
+        BackendHealth.DEGRADED: "It answers, but not as it should.",
+        BackendHealth.UNREACHABLE: "It does not answer.",
+        BackendHealth.UNKNOWN: "Nobody has looked yet.",
     },
 )
 describe(
@@ -194,6 +208,11 @@ describe(
         CommandKind.CANCEL: "Cancel a run.",
         CommandKind.RERUN: "Run a run again.",
         CommandKind.RENAME: "Use another cluster name from the next connect on.",
+        CommandKind.BACKEND_SYNC: "Read a secret backend anew.",
+        CommandKind.BACKEND_SYNC_ALL: "Read all secret backends anew.",
+        CommandKind.BACKEND_TEST: "Try to reach a secret backend.",
+        CommandKind.DEAD_LETTER_RETRY: "Send a dead letter again.",
+        CommandKind.DEAD_LETTER_DISCARD: "Throw a dead letter away.",
     },
 )
 describe(
@@ -236,6 +255,8 @@ describe(
         ErrorCode.INVALID_INPUT: "A value is missing, malformed or out of bounds; `path` says which.",
         ErrorCode.NOT_FOUND: "Nothing of that name or id in this org.",
         ErrorCode.UNKNOWN_CONNECTION: "No orchestrator is connected with that connection id: connect again.",
+        ErrorCode.RENAMED: "It has another name now; `hint` says which.",
+        ErrorCode.OPERATION_DISABLED: "The cluster's own operator does not allow it from outside.",
         ErrorCode.CONFLICT: "The present state does not allow it.",
         ErrorCode.NAME_TAKEN: "Another object of this org has that name.",
         ErrorCode.VERSION_CONFLICT: "Somebody changed the object since it was read.",

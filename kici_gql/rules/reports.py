@@ -62,6 +62,7 @@ class Agent(Protocol):
 
 class Connect(Protocol):
     cluster_name: str | None
+    cluster_key: str | None
     instance_id: str | None
     role: OrchestratorRole
     version: str
@@ -211,6 +212,8 @@ def check_connect(report: Connect) -> None:
         names.check_name(report.cluster_name, "clusterName")
     if report.instance_id is not None:
         check_text(report.instance_id, ["instanceId"])
+    if report.cluster_key is not None:
+        check_text(report.cluster_key, ["clusterKey"])
     if report.registry_version is not None:
         check_text(report.registry_version, ["registryVersion"])
     check_text(report.version, ["version"])

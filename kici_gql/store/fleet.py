@@ -26,6 +26,26 @@ def cluster_named(connection: Connection, org_id: str, name: str) -> Cluster | N
     return fetch_one(connection, query, Cluster)
 
 
+def cluster_pending(connection: Connection, org_id: str, name: str) -> Cluster | None:
+    """The cluster that is to have this name."""
+    query = select(_cluster).where(_cluster.c.org_id == org_id, _cluster.c.pending_name == name)
+    return fetch_one(connection, query.limit(1), Cluster)
+
+
+def cluster_of_key(connection: Connection, org_id: str, key: str | None) -> Cluster | None:
+    """The cluster whose orchestrators share this internal id, whatever they call themselves."""
+    if key is None:
+        return None
+    query = (
+        select(_cluster)
+        .join(_orchestrator, _orchestrator.c.cluster_id == _cluster.c.id)
+        .where(_cluster.c.org_id == org_id, _orchestrator.c.cluster_key == key)
+        .order_by(_cluster.c.id)
+        .limit(1)
+    )
+    return fetch_one(connection, query, Cluster)
+
+
 def orchestrator_of(connection: Connection, org_id: str, connection_id: str) -> Orchestrator | None:
     """The org's orchestrator with this connection id."""
     query = select(_orchestrator).where(

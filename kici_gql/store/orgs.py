@@ -49,3 +49,9 @@ def touch_token(connection: Connection, org_id: str, token_id: str, now: datetim
 
 def any_org(connection: Connection) -> bool:
     return connection.execute(select(_org.c.id).limit(1)).first() is not None
+
+
+def rebind_tokens(connection: Connection, org_id: str, old: str, new: str) -> None:
+    """Tokens that were bound to a cluster's old name are bound to its new one."""
+    query = update(_token).where(_token.c.org_id == org_id, _token.c.cluster_name == old)
+    connection.execute(query.values(cluster_name=new))

@@ -64,6 +64,10 @@ class OrchestratorConnectInput:
         default=None,
         description="Name of its cluster: 1 to 63 lower-case letters, digits, hyphens. Left out: the server makes one.",
     )
+    cluster_key: str | None = strawberry.field(
+        default=None,
+        description=f"Internal id that all orchestrators of the cluster share and that survives a rename. {_TEXT}",
+    )
     instance_id: str | None = strawberry.field(
         default=None,
         description=f"Stable id of this instance, if it has one; it keeps its history under it. {_TEXT}",

@@ -172,6 +172,9 @@ def upgrade() -> None:
                 "CLUSTER_SILENT",
                 "SCALER_AT_CAPACITY",
                 "VERSION_SKEW",
+                "NAME_COLLISION",
+                "BACKEND_UNHEALTHY",
+                "DEAD_LETTERS_GROWING",
                 "REPORTED",
                 name="alertkind",
                 native_enum=False,
@@ -200,6 +203,7 @@ def upgrade() -> None:
         sa.Column("acknowledged_until", sqltypes.UTCDateTime(), nullable=True),
         sa.Column("flap_count", sa.Integer(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
+        sa.Column("history", sa.JSON(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["cluster_id"],
@@ -217,10 +221,27 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_alert_cluster_id"), ["cluster_id"], unique=False)
 
     op.create_table(
+        "former_name",
+        sa.Column("org_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("renamed_at", sqltypes.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cluster_id"],
+            ["cluster.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["org.id"],
+        ),
+        sa.PrimaryKeyConstraint("org_id", "name"),
+    )
+    op.create_table(
         "orchestrator",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("org_id", sa.String(), nullable=False),
         sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("cluster_key", sa.String(), nullable=True),
         sa.Column("instance_id", sa.String(), nullable=False),
         sa.Column("instance_named", sa.Boolean(), nullable=False),
         sa.Column("connection_id", sa.String(), nullable=False),
@@ -307,6 +328,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_registry_org_id"), ["org_id"], unique=False)
 
     op.create_table(
+        "reported_surface",
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column(
+            "surface",
+            sa.Enum(
+                "SECURITY_POLICY",
+                "ENVIRONMENTS",
+                "SECRET_SCOPES",
+                "DEAD_LETTERS",
+                "GLOBAL_WORKFLOWS",
+                name="surface",
+                native_enum=False,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("org_id", sa.String(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("reported_at", sqltypes.UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cluster_id"],
+            ["cluster.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["org.id"],
+        ),
+        sa.PrimaryKeyConstraint("cluster_id", "surface"),
+    )
+    op.create_table(
         "run",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("org_id", sa.String(), nullable=False),
@@ -375,6 +426,46 @@ def upgrade() -> None:
         batch_op.create_index("run_workflow_id", ["workflow_id", "id"], unique=False)
 
     op.create_table(
+        "secret_backend",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("org_id", sa.String(), nullable=False),
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("connected", sa.Boolean(), nullable=False),
+        sa.Column(
+            "health",
+            sa.Enum(
+                "HEALTHY",
+                "DEGRADED",
+                "UNREACHABLE",
+                "UNKNOWN",
+                name="backendhealth",
+                native_enum=False,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("last_sync_at", sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("reported_at", sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cluster_id"],
+            ["cluster.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"],
+            ["org.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("cluster_id", "name"),
+    )
+    with op.batch_alter_table("secret_backend", schema=None) as batch_op:
+        batch_op.create_index("secret_backend_org", ["org_id", "id"], unique=False)
+
+    op.create_table(
         "workflow",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("org_id", sa.String(), nullable=False),
@@ -426,6 +517,11 @@ def upgrade() -> None:
                 "CANCEL",
                 "RERUN",
                 "RENAME",
+                "BACKEND_SYNC",
+                "BACKEND_SYNC_ALL",
+                "BACKEND_TEST",
+                "DEAD_LETTER_RETRY",
+                "DEAD_LETTER_DISCARD",
                 name="commandkind",
                 native_enum=False,
                 length=32,
@@ -752,6 +848,10 @@ def downgrade() -> None:
         batch_op.drop_index("workflow_fire")
 
     op.drop_table("workflow")
+    with op.batch_alter_table("secret_backend", schema=None) as batch_op:
+        batch_op.drop_index("secret_backend_org")
+
+    op.drop_table("secret_backend")
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.drop_index("run_workflow_id")
         batch_op.drop_index("run_workflow")
@@ -765,6 +865,7 @@ def downgrade() -> None:
         batch_op.drop_index("run_branch")
 
     op.drop_table("run")
+    op.drop_table("reported_surface")
     with op.batch_alter_table("registry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_registry_org_id"))
 
@@ -774,6 +875,7 @@ def downgrade() -> None:
         batch_op.drop_index("orchestrator_due")
 
     op.drop_table("orchestrator")
+    op.drop_table("former_name")
     with op.batch_alter_table("alert", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_alert_cluster_id"))
         batch_op.drop_index("alert_state")

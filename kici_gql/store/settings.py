@@ -1,0 +1,64 @@
+"""Scoped surfaces, secret backends, former names."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.tables import FormerName, ReportedSurface, SecretBackend, Surface, table_of
+
+_surface = table_of(ReportedSurface)
+_backend = table_of(SecretBackend)
+_former = table_of(FormerName)
+
+
+def surface(connection: Connection, org_id: str, cluster_id: str, which: Surface) -> ReportedSurface | None:
+    """What the cluster's orchestrators last reported."""
+    query = select(_surface).where(
+        _surface.c.cluster_id == cluster_id, _surface.c.surface == which, _surface.c.org_id == org_id
+    )
+    return fetch_one(connection, query, ReportedSurface)
+
+
+def write_surface(
+    connection: Connection, org_id: str, cluster_id: str, which: Surface, document: Any, now: datetime
+) -> None:
+    _put(
+        connection,
+        _surface,
+        {"cluster_id": cluster_id, "surface": which},
+        {"org_id": org_id, "document": document, "reported_at": now},
+    )
+
+
+def backends_of(connection: Connection, org_id: str, cluster_ids: Collection[str]) -> Sequence[SecretBackend]:
+    """Secret backends of these clusters, by name."""
+    query = select(_backend).where(
+        _backend.c.org_id == org_id, _backend.c.cluster_id.in_(sorted(cluster_ids))
+    )
+    return fetch_all(connection, query.order_by(_backend.c.name, _backend.c.id), SecretBackend)
+
+
+def former(connection: Connection, org_id: str, name: str) -> FormerName | None:
+    """Which cluster had this name before."""
+    query = select(_former).where(_former.c.org_id == org_id, _former.c.name == name)
+    return fetch_one(connection, query, FormerName)
+
+
+def remember_name(connection: Connection, org_id: str, name: str, cluster_id: str, now: datetime) -> None:
+    _put(connection, _former, {"org_id": org_id, "name": name}, {"cluster_id": cluster_id, "renamed_at": now})
+
+
+def forget_name(connection: Connection, org_id: str, name: str) -> None:
+    connection.execute(delete(_former).where(_former.c.org_id == org_id, _former.c.name == name))
+
+
+def _put(connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
+    insert = (
+        (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table).values(**key, **values)
+    )
+    written = {name: insert.excluded[name] for name in values}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=written))
