@@ -1,0 +1,100 @@
+"""When to ask an orchestrator what it does not tell by itself: soon after something changed, else seldom.
+
+Each poll has a shortest distance, a distance while there is activity, and one for quiet times. A poll that is not
+answered, or refused, is asked less and less often.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kici_gql.relay.messages.requests import Request, request
+
+ACTIVE_SECONDS = 60.0
+"""How long after the last activity an orchestrator counts as active."""
+_SLOWEST = 8  # times the quiet distance
+
+
+class Poll(StrEnum):
+    DIAGNOSTICS = "diagnostics"
+    REGISTRY = "registry"
+    BACKENDS = "backends"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between two questions."""
+
+    soonest: float
+    active: float
+    quiet: float
+
+
+PACES: Mapping[Poll, Pace] = {
+    Poll.DIAGNOSTICS: Pace(soonest=2.0, active=10.0, quiet=30.0),
+    Poll.REGISTRY: Pace(soonest=3.0, active=60.0, quiet=120.0),
+    Poll.BACKENDS: Pace(soonest=3.0, active=60.0, quiet=120.0),
+}
+QUESTIONS: Mapping[Poll, Request] = {
+    Poll.DIAGNOSTICS: request("dashboard.diagnostics", includeAgents=True),
+    Poll.REGISTRY: request("dashboard.registrations.list"),
+    Poll.BACKENDS: request("dashboard.backends.list"),
+}
+
+
+@dataclass(slots=True)
+class _State:
+    due: float
+    asked_at: float = float("-inf")
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class Polls:
+    """The three polls of one connection. Starts when the orchestrator has been introduced."""
+
+    states: dict[Poll, _State] = field(default_factory=dict)
+    active_until: float = float("-inf")
+
+    def start(self, now: float) -> None:
+        self.states = {poll: _State(now) for poll in Poll}
+
+    def soon(self, poll: Poll, now: float, seconds: float = 0.0) -> None:
+        """Something changed: ask within its shortest distance, or `seconds` from now if that is later."""
+        state = self.states.get(poll)
+        if state is not None and not state.failures:
+            state.due = min(state.due, max(now + seconds, state.asked_at + PACES[poll].soonest))
+
+    def activity(self, now: float) -> None:
+        """Jobs run, or somebody watches."""
+        self.active_until = now + ACTIVE_SECONDS
+
+    def due(self, now: float) -> Poll | None:
+        """The poll that is due longest, if one is."""
+        ready = [(state.due, poll) for poll, state in self.states.items() if state.due <= now]
+        return min(ready)[1] if ready else None
+
+    @property
+    def deadline(self) -> float | None:
+        return min((state.due for state in self.states.values()), default=None)
+
+    def asked(self, poll: Poll, now: float) -> None:
+        pace = PACES[poll]
+        state = self.states[poll]
+        distance = pace.active if now < self.active_until else pace.quiet
+        state.asked_at = now
+        state.due = now + distance * min(2**state.failures, _SLOWEST)
+
+    def fails(self, poll: Poll) -> bool:
+        """Whether it was not answered the last time, or is not asked at all."""
+        state = self.states.get(poll)
+        return state is None or state.failures > 0
+
+    def drop(self, poll: Poll) -> None:
+        """The orchestrator does not know the question: ask it no more."""
+        self.states.pop(poll, None)
+
+    def answered(self, poll: Poll, *, well: bool) -> None:
+        state = self.states.get(poll)
+        if state is not None:
+            state.failures = 0 if well else min(state.failures + 1, 10)
