@@ -65,12 +65,17 @@ class Settings(BaseSettings):
         24 * 7, ge=1, description="Events older than this may be removed from the log."
     )
     log_retention_events: int = Field(1_000_000, ge=1000, description="Events kept per org, newest first.")
-    run_log_retention_days: int = Field(30, ge=1, description="Log lines of runs older than this are removed.")
+    run_log_retention_days: int = Field(
+        30, ge=1, description="Log lines of runs older than this are removed."
+    )
     max_run_log_bytes: int = Field(
         256 * 1024 * 1024, ge=1024, description="Log text kept of one run; what comes after shows as a gap."
     )
     command_seconds: int = Field(
-        60, ge=1, le=3600, description="A command that its orchestrator does not answer for this long expires."
+        60,
+        ge=1,
+        le=3600,
+        description="A command that its orchestrator does not answer for this long expires.",
     )
     audit_retention_days: int = Field(365, ge=1, description="Audit rows older than this are removed.")
     idempotency_hours: int = Field(24, ge=1, description="How long an idempotency key is remembered.")

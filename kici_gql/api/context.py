@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 
 from kici_gql import auth, tables
 from kici_gql.actions.perform import Call
+from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.loaders import Loaders
 from kici_gql.auth import Viewer
 from kici_gql.errors import Forbidden, InvalidInput, NotFound
@@ -26,6 +27,7 @@ class Services:
     store: Store
     feed: Feed
     settings: Settings
+    surfaces: Surfaces
     process_id: str
 
 
@@ -111,6 +113,7 @@ _MODELS: dict[str, type[SQLModel]] = {
     Prefix.JOB: tables.Job,
     Prefix.STEP: tables.Step,
     Prefix.COMMAND: tables.Command,
+    Prefix.SECRET_BACKEND: tables.SecretBackend,
     Prefix.TOKEN: tables.Token,
     Prefix.AUDIT: tables.Audit,
 }

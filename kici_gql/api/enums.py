@@ -22,6 +22,7 @@ from kici_gql.tables import (
     RunStatus,
     ScalerType,
     StepStatus,
+    Surface,
     TokenScope,
 )
 
@@ -121,6 +122,17 @@ describe(
         BackendHealth.DEGRADED: "It answers, but not as it should.",
         BackendHealth.UNREACHABLE: "It does not answer.",
         BackendHealth.UNKNOWN: "Nobody has looked yet.",
+    },
+)
+describe(
+    Surface,
+    "Settings that a cluster's orchestrators alone hold.",
+    {
+        Surface.SECURITY_POLICY: "Security policy.",
+        Surface.ENVIRONMENTS: "Environments.",
+        Surface.SECRET_SCOPES: "Secret scopes.",
+        Surface.DEAD_LETTERS: "Dead-letter queue.",
+        Surface.GLOBAL_WORKFLOWS: "Global workflows.",
     },
 )
 describe(

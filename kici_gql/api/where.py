@@ -21,6 +21,7 @@ from kici_gql.tables import (
     AlertKind,
     AlertSeverity,
     AlertState,
+    AuditOutcome,
     CommandKind,
     CommandState,
     Liveness,
@@ -110,6 +111,17 @@ class AlertWhere:
     )
     kind: list[AlertKind] | None = strawberry.field(default=None, description="Is of one of these kinds.")
     message: StringFilter | None = strawberry.field(default=None, description="Text of the alert.")
+
+
+@strawberry.input(description="Conditions on audit entries; all given ones must hold.")
+class AuditWhere:
+    action: StringFilter | None = strawberry.field(default=None, description="Name of the mutation.")
+    outcome: AuditOutcome | None = strawberry.field(default=None, description="How it ended.")
+    token_id: strawberry.ID | None = strawberry.field(default=None, description="Global id of the token.")
+    object_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Global id of what it was about."
+    )
+    request_id: str | None = strawberry.field(default=None, description="Id of the request.")
 
 
 @strawberry.input(description="Conditions on workflows; all given ones must hold.")
@@ -361,7 +373,7 @@ async def narrowed(context: Context, where: Any) -> tuple[Condition, ...]:
 def _conditions(column: str, value: Any) -> list[Condition]:
     if isinstance(value, list):
         return [Condition(column, "in", _several(column, value))]
-    if not hasattr(value, "__strawberry_definition__"):
+    if isinstance(value, StrEnum) or not hasattr(value, "__strawberry_definition__"):
         return [Condition(column, "in", (value,))]
     found: list[Condition] = []
     readers: dict[str, Callable[[Any], Condition]] = {

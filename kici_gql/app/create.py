@@ -11,6 +11,7 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
 from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.operations import Operations
@@ -35,7 +36,10 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     store.on_commit = feed.announce  # the one arrow that points up: whoever commits tells whoever follows
     authenticator = Authenticator(store, feed.watch, anonymous=settings.demo)
     feed.on_entry = partial(_hear, authenticator)
-    services = Services(store, feed, settings, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}")
+    surfaces = Surfaces(store)
+    services = Services(
+        store, feed, settings, surfaces, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    )
 
     def make_context(viewer: Viewer, request_id: str) -> Context:
         return Context(services, viewer, request_id)

@@ -15,7 +15,8 @@ MAX_DOCUMENT = 512 * 1024
 
 # What real secrets look like. A name never does, so whoever puts a value where a name belongs is told.
 _SECRET_SHAPES = re.compile(
-    r"(kgq_|kat_|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|hvs\.|AKIA[0-9A-Z]{12})|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:(?:kgq_|kat_|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|hvs\.|AKIA[0-9A-Z]{12})[A-Za-z0-9_./+=-]*)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[A-Za-z0-9/+=\s-]*"
 )
 
 
@@ -42,6 +43,15 @@ def check_backends(backends: Sequence[Backend]) -> None:
             check_text(each.last_error, [*path, "lastError"], MAX_MESSAGE, empty=True)
 
 
+def check_items(items: Sequence[Any], name: str) -> None:
+    """Raises InvalidInput or LimitExceeded when a list is too long or names something twice."""
+    check_count(items, name, MAX_ITEMS)
+    field = "id" if items and hasattr(items[0], "id") else "name"
+    check_unique((getattr(each, field) for each in items), name, field)
+    for index, each in enumerate(items):
+        check_text(getattr(each, field), [name, index, field])
+
+
 def check_document(document: Mapping[str, Any], path: str) -> None:
     """Raises LimitExceeded when it is too large, InvalidInput when something in it looks like a secret's value."""
     text = str(document)
@@ -59,7 +69,7 @@ def check_document(document: Mapping[str, Any], path: str) -> None:
 
 def redacted(text: str) -> str:
     """The text without whatever looks like a secret."""
-    return re.sub(_SECRET_SHAPES.pattern + r"[A-Za-z0-9_./+=-]*", "…", text)
+    return _SECRET_SHAPES.sub("…", text)
 
 
 # KiCI's names of the writes that an operator may switch off for everybody outside, with the line that does the same.

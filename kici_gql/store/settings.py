@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from kici_gql.store import fleet
 from kici_gql.store.records import fetch_all, fetch_one
-from kici_gql.tables import FormerName, ReportedSurface, SecretBackend, Surface, table_of
+from kici_gql.tables import FormerName, Orchestrator, ReportedSurface, SecretBackend, Surface, table_of
 
 _surface = table_of(ReportedSurface)
 _backend = table_of(SecretBackend)
@@ -40,6 +41,14 @@ def backends_of(connection: Connection, org_id: str, cluster_ids: Collection[str
         _backend.c.org_id == org_id, _backend.c.cluster_id.in_(sorted(cluster_ids))
     )
     return fetch_all(connection, query.order_by(_backend.c.name, _backend.c.id), SecretBackend)
+
+
+def connected_backends(connection: Connection, org_id: str) -> Sequence[SecretBackend]:
+    """Backends of the clusters that are connected: of the others nobody knows how they are."""
+    members = fleet.whole(connection, Orchestrator, org_id, None)
+    return backends_of(
+        connection, org_id, {row.cluster_id for row in members if row.liveness in fleet.PRESENT}
+    )
 
 
 def former(connection: Connection, org_id: str, name: str) -> FormerName | None:

@@ -120,7 +120,8 @@ class OrchestratorHeartbeatInput:
     running_jobs: int = strawberry.field(default=0, description="Jobs that run now.")
     queued_jobs: int = strawberry.field(default=0, description="Jobs that wait now.")
     registry_version: str | None = strawberry.field(
-        default=None, description="Version of its workflow registry; the server waits for a report of a new one."
+        default=None,
+        description="Version of its workflow registry; the server waits for a report of a new one.",
     )
     agents: list[AgentBeatInput] = strawberry.field(
         default_factory=list, description=f"The agents that are alive. At most {reports.MAX_AGENTS}."

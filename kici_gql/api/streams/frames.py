@@ -10,7 +10,8 @@ from kici_gql.api.enums import DeliveryClass, FrameKind
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert
 from kici_gql.api.types.base import Label, labels_of
-from kici_gql.api.types.fleet import Agent, Cluster, Orchestrator, Scaler
+from kici_gql.api.types.cluster import Cluster
+from kici_gql.api.types.fleet import Agent, Orchestrator, Scaler
 from kici_gql.tables import Liveness
 
 

@@ -11,6 +11,7 @@ from kici_gql.api.context import Info
 from kici_gql.api.engine.live import Live
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.streams.alerts import AlertView
+from kici_gql.api.streams.backends import SecretBackendFrame, SecretBackendView
 from kici_gql.api.streams.commands import CommandView
 from kici_gql.api.streams.frames import AlertFrame, HeartbeatFrame, InfrastructureFrame
 from kici_gql.api.streams.heartbeats import HeartbeatView
@@ -136,6 +137,14 @@ class Subscription:
         self, info: Info, org: Slug = "default"
     ) -> AsyncIterable[ExecutionMetricsFrame]:
         return Live(ExecutionMetricsView(info.context.services, info.context.require_org(org)))
+
+    @strawberry.subscription(
+        description="Secret backends, and word of each scoped surface that was reported anew or can't be read."
+    )
+    async def secret_backends(
+        self, info: Info, org: Slug = "default", after: Position = None
+    ) -> AsyncIterable[SecretBackendFrame]:
+        return Live(SecretBackendView(info.context.services, info.context.require_org(org)), after)
 
     @strawberry.subscription(
         description="What the orchestrator of this connection is asked to do. Scope ORCHESTRATOR."

@@ -29,6 +29,14 @@ class Acknowledgement:
     )
 
 
+@strawberry.type(description="One step in an alert's life.")
+class AlertTransition:
+    at: datetime = strawberry.field(description="When.")
+    state: AlertState = strawberry.field(description="What it became.")
+    by: str | None = strawberry.field(description="Name of the token that did it; null: the server.")
+    note: str | None = strawberry.field(description="What they said.")
+
+
 @strawberry.type(
     description="One infrastructure problem and its life: OPEN, ACKNOWLEDGED, RESOLVED, and open again."
 )
@@ -47,6 +55,10 @@ class Alert(Node):
     updated_at: datetime = strawberry.field(description="When it last changed.")
     resolved_at: datetime | None = strawberry.field(description="When it was resolved; null while it is not.")
     flap_count: int = strawberry.field(description="How often it was opened again after it was resolved.")
+
+    @strawberry.field(description="Its transitions, oldest first; the last 50.")
+    def history(root: Row) -> list[AlertTransition]:
+        return [AlertTransition(**{**each, "state": AlertState(each["state"])}) for each in root.history]
 
     @strawberry.field(description="Grows by one with each change; send it as `expectedVersion`.")
     def version(root: Row) -> int:

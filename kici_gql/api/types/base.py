@@ -9,7 +9,7 @@ from kici_gql.rules.labels import LabelKind, kind_of
 from kici_gql.tables import Prefix
 
 # Types that stand further up the tree, named here so that imports between these modules point one way.
-LaterCluster = Annotated["Cluster", strawberry.lazy("kici_gql.api.types.fleet")]  # type: ignore[name-defined]  # noqa: F821
+LaterCluster = Annotated["Cluster", strawberry.lazy("kici_gql.api.types.cluster")]  # type: ignore[name-defined]  # noqa: F821
 LaterWorkflow = Annotated["Workflow", strawberry.lazy("kici_gql.api.types.workflow")]  # type: ignore[name-defined]  # noqa: F821
 
 

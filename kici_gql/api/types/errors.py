@@ -1,5 +1,7 @@
 """Errors as data: one GraphQL type for each error that a caller can act on."""
 
+from typing import Any
+
 import strawberry
 
 from kici_gql import errors
@@ -35,6 +37,12 @@ class NotFound(Error): ...
 class UnknownConnection(Error): ...
 
 
+@strawberry.type(description="The cluster's own operator does not allow this write from outside.")
+class OperationDisabled(Error):
+    operation: str = strawberry.field(description="KiCI's name of the write.")
+    command_line: str = strawberry.field(description="Line that does the same on the orchestrator's host.")
+
+
 @strawberry.type(description="The present state does not allow it.")
 class Conflict(Error): ...
 
@@ -68,6 +76,7 @@ class LimitExceeded(Error): ...
 _TYPES: dict[type[KiciError], type[Error]] = {
     errors.InvalidInput: InvalidInput,
     errors.Forbidden: Forbidden,
+    errors.OperationDisabled: OperationDisabled,
     errors.NotFound: NotFound,
     errors.UnknownConnection: UnknownConnection,
     errors.Conflict: Conflict,
@@ -84,7 +93,11 @@ def as_data(error: KiciError) -> Error:
     type_ = _TYPES.get(type(error))
     if type_ is None:
         raise error
-    more = {"current_id": error.current_id} if isinstance(error, errors.VersionConflict) else {}
+    more: dict[str, Any] = {}
+    if isinstance(error, errors.VersionConflict):
+        more = {"current_id": error.current_id}
+    elif isinstance(error, errors.OperationDisabled):
+        more = {"operation": error.operation, "command_line": error.command_line}
     return type_(
         code=error.code,
         message=error.message,

@@ -1,6 +1,5 @@
 """Org → Cluster → Orchestrator → Scaler → Agent."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -9,10 +8,8 @@ import strawberry
 from kici_gql import tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
-from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
-from kici_gql.api.types.base import ConfigEntry, Label, Node, labels_of
+from kici_gql.api.types.base import ConfigEntry, Label, LaterCluster, Node, labels_of
 from kici_gql.api.types.liveness import LivenessInfo, liveness_of
-from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import (
     After,
     AgentOrderField,
@@ -26,16 +23,12 @@ from kici_gql.api.where import (
     ScalerOrderField,
     ScalerWhere,
     listing,
-    narrowed,
 )
-from kici_gql.errors import ClusterDisconnected
 from kici_gql.rules import names
-from kici_gql.store import workflows
 from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import PRESENT
 from kici_gql.tables import OrchestratorRole, Prefix, ScalerType
 
-ClusterRow = strawberry.Parent[tables.Cluster]
 OrchestratorRow = strawberry.Parent[tables.Orchestrator]
 ScalerRow = strawberry.Parent[tables.Scaler]
 AgentRow = strawberry.Parent[tables.Agent]
@@ -90,7 +83,7 @@ class Agent(Node):
         return await info.context.load.one(tables.Orchestrator, root.orchestrator_id)
 
     @strawberry.field(description="Cluster it belongs to.")
-    async def cluster(root: AgentRow, info: Info) -> "Cluster":
+    async def cluster(root: AgentRow, info: Info) -> LaterCluster:
         return await info.context.load.one(tables.Cluster, root.cluster_id)
 
 
@@ -205,7 +198,7 @@ class Orchestrator(Node):
         return liveness_of(root)
 
     @strawberry.field(description="Cluster it belongs to.")
-    async def cluster(root: OrchestratorRow, info: Info) -> "Cluster":
+    async def cluster(root: OrchestratorRow, info: Info) -> LaterCluster:
         return await info.context.load.one(tables.Cluster, root.cluster_id)
 
     @strawberry.field(description="Its scalers.")
@@ -257,138 +250,3 @@ OrchestratorOrder = Annotated[
 OrchestratorFilter = Annotated[
     OrchestratorWhere | None, strawberry.argument(description="Only orchestrators that fulfil this.")
 ]
-
-
-@strawberry.type(description="Orchestrators that share one configuration, known by one name.")
-class Cluster(Node):
-    PREFIX = Prefix.CLUSTER
-
-    name: str = strawberry.field(description="Cluster name: 1 to 63 lower-case letters, digits and hyphens.")
-    auto_named: bool = strawberry.field(description="Whether the server chose the name because nobody did.")
-    pending_name: str | None = strawberry.field(
-        description="Name it will have when its orchestrators next connect; null when no rename is under way."
-    )
-    created_at: datetime = strawberry.field(description="When it was first seen.")
-    revision: int = strawberry.field(description="Grows by one with each change of the cluster itself.")
-
-    @strawberry.field(description="Whether at least one of its orchestrators is there.")
-    async def connected(root: ClusterRow, info: Info) -> bool:
-        return any(each.liveness in PRESENT for each in await info.context.load.members(root.id))
-
-    @strawberry.field(
-        description="Versions of its orchestrators that are there; more than one is a version skew."
-    )
-    async def versions(root: ClusterRow, info: Info) -> list[str]:
-        members = await info.context.load.members(root.id)
-        return sorted({each.version for each in members if each.liveness in PRESENT})
-
-    @strawberry.field(description="Version of its most recently heard orchestrator; null before the first.")
-    async def version(root: ClusterRow, info: Info) -> str | None:
-        member = _latest(await info.context.load.members(root.id))
-        return member.version if member else None
-
-    @strawberry.field(description="Mode of its most recently heard orchestrator; null before the first.")
-    async def mode(root: ClusterRow, info: Info) -> str | None:
-        member = _latest(await info.context.load.members(root.id))
-        return member.mode if member else None
-
-    @strawberry.field(description="Keys by which events are routed to its orchestrators that are there.")
-    async def routing_keys(root: ClusterRow, info: Info) -> list[str]:
-        members = await info.context.load.members(root.id)
-        return sorted({key for each in members if each.liveness in PRESENT for key in each.routing_keys})
-
-    @strawberry.field(description="When one of its orchestrators was last heard; null before the first.")
-    async def last_heartbeat_at(root: ClusterRow, info: Info) -> datetime | None:
-        member = _latest(await info.context.load.members(root.id))
-        return member.last_heartbeat_at if member else None
-
-    @strawberry.field(description="Its orchestrators.")
-    async def orchestrators(
-        root: ClusterRow,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        where: OrchestratorFilter = None,
-        order_by: OrchestratorOrder = None,
-    ) -> Connection[Orchestrator]:
-        wanted = listing(tables.Orchestrator, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
-
-    @strawberry.field(description="Scalers of its orchestrators.")
-    async def scalers(
-        root: ClusterRow,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        where: ScalerFilter = None,
-        order_by: ScalerOrder = None,
-    ) -> Connection[Scaler]:
-        wanted = listing(tables.Scaler, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
-
-    @strawberry.field(description="Agents of its orchestrators.")
-    async def agents(
-        root: ClusterRow,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        where: AgentFilter = None,
-        order_by: AgentOrder = None,
-    ) -> Connection[Agent]:
-        wanted = listing(tables.Agent, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
-
-    @strawberry.field(description="Health of its workflow registry; null before the first report.")
-    async def workflow_registry(root: ClusterRow, info: Info) -> WorkflowRegistry | None:
-        return await info.context.read(workflows.registry, root.id)
-
-    @strawberry.field(
-        description="Workflows registered in it. Error CLUSTER_DISCONNECTED while nobody is connected."
-    )
-    async def registrations(
-        root: ClusterRow,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        where: WorkflowFilter = None,
-        order_by: WorkflowOrder = None,
-    ) -> Connection[Workflow]:
-        await _require_connected(info, root)
-        wanted = listing(tables.Workflow, "cluster_id", None, order_by, first, after, last, before)
-        return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
-
-    @strawberry.field(description="Alerts about it.")
-    async def alerts(
-        root: ClusterRow,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-        where: AlertFilter = None,
-        order_by: AlertOrder = None,
-    ) -> Connection[Alert]:
-        wanted = listing(tables.Alert, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
-
-
-async def _require_connected(info: Info, cluster: tables.Cluster) -> None:
-    """Raises ClusterDisconnected when the orchestrators, who hold the truth, can't be asked."""
-    if not any(each.liveness in PRESENT for each in await info.context.load.members(cluster.id)):
-        raise ClusterDisconnected(
-            f"no orchestrator of cluster {cluster.name} is connected",
-            hint="Its settings are known to its orchestrators alone; try again when one is connected.",
-        )
-
-
-def _latest(members: Sequence[tables.Orchestrator]) -> tables.Orchestrator | None:
-    """The orchestrator that was heard last; those that are there count before those that are gone."""
-    return max(members, key=lambda each: (each.liveness in PRESENT, each.last_heartbeat_at), default=None)

@@ -11,12 +11,12 @@ from kici_gql.api.context import Info
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import Node
+from kici_gql.api.types.cluster import Cluster
 from kici_gql.api.types.command import Command, CommandFilter, CommandOrder
 from kici_gql.api.types.fleet import (
     Agent,
     AgentFilter,
     AgentOrder,
-    Cluster,
     Orchestrator,
     OrchestratorFilter,
     OrchestratorOrder,
@@ -26,9 +26,11 @@ from kici_gql.api.types.fleet import (
 )
 from kici_gql.api.types.metrics import MAX_WINDOW_HOURS, ExecutionMetrics, check_window, read_metrics
 from kici_gql.api.types.run import Run, RunFilter, RunOrder
+from kici_gql.api.types.surfaces import SecretBackend
 from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import (
     After,
+    AuditWhere,
     Before,
     ClusterOrderField,
     ClusterWhere,
@@ -38,11 +40,13 @@ from kici_gql.api.where import (
     listing,
     narrowed,
 )
+from kici_gql.errors import Renamed
 from kici_gql.rules import names
 from kici_gql.store import log, orgs
 from kici_gql.store import runs as run_store
 from kici_gql.store import workflows as workflow_store
 from kici_gql.store.fleet import cluster_named
+from kici_gql.store.settings import connected_backends, former
 from kici_gql.tables import AuditOutcome, Prefix, TokenScope
 
 OrgRow = strawberry.Parent[tables.Org]
@@ -55,6 +59,7 @@ ClusterFilter = Annotated[
 RunId = Annotated[
     strawberry.ID, strawberry.argument(description="Global id, or the id its orchestrator gave it.")
 ]
+AuditFilter = Annotated[AuditWhere | None, strawberry.argument(description="Only entries that fulfil this.")]
 ClusterName = Annotated[str, strawberry.argument(description="Name of the cluster.")]
 
 
@@ -106,7 +111,11 @@ class Org(Node):
     @strawberry.field(description="The cluster of this name; null when there is none.")
     async def cluster(root: OrgRow, info: Info, name: ClusterName) -> Cluster | None:
         names.check_name(name, "name")
-        return await info.context.read(cluster_named, root.id, name)
+        found = await info.context.read(cluster_named, root.id, name)
+        if found is None and (old := await info.context.read(former, root.id, name)) is not None:
+            renamed = await info.context.load.one(tables.Cluster, old.cluster_id)
+            raise Renamed(f"cluster {name} was renamed", hint=f"It is {renamed.name} now.", path=["name"])
+        return found
 
     @strawberry.field(description="Its clusters.")
     async def clusters(
@@ -255,10 +264,15 @@ class Org(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
+        where: AuditFilter = None,
     ) -> Connection[AuditEntry]:
         info.context.require(TokenScope.ADMIN)
-        wanted = listing(tables.Audit, "org_id", None, None, first, after, last, before).latest_first()
+        wanted = listing(tables.Audit, "org_id", where, None, first, after, last, before).latest_first()
         return await connect(info, wanted, root.id)
+
+    @strawberry.field(description="Secret backends of the clusters that are connected.")
+    async def secret_backends(root: OrgRow, info: Info) -> list[SecretBackend]:
+        return await info.context.read(connected_backends, root.id)
 
     @strawberry.field(
         description="Its tokens, revoked and expired ones included, oldest first. Needs scope ADMIN."
