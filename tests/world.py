@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 
 from kici_gql.actions import orchestrators, presence, tokens
 from kici_gql.actions.perform import Call, Done
+from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
 from kici_gql.api.engine.operations import Operations
 from kici_gql.api.engine.requests import GraphQLRequest
@@ -77,7 +78,7 @@ class World:
     serving_since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
 
     def __post_init__(self) -> None:
-        services = Services(self.store, self.feed, self.settings, "test")
+        services = Services(self.store, self.feed, self.settings, Surfaces(self.store), "test")
         self.operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
 
     def viewer(self, scope: TokenScope | str = TokenScope.ADMIN, org: str = "default") -> Viewer:
