@@ -1,5 +1,6 @@
 """`create_app`: settings in, ASGI application out. Nothing is global; two apps can live in one process."""
 
+import asyncio
 import os
 import secrets
 import socket
@@ -24,6 +25,7 @@ from kici_gql.app.prepare import utc_now
 from kici_gql.auth import Authenticator, Viewer
 from kici_gql.events import Entry, EventType, Topic
 from kici_gql.feed import Feed
+from kici_gql.relay import RelayEndpoint
 from kici_gql.settings import Settings
 from kici_gql.store import Store
 from kici_gql.web import SessionRoutes, web_routes
@@ -46,8 +48,13 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
 
     operations = Operations(schema, make_context, limits=_limits(settings))
     graphql = GraphQLEndpoint(operations, authenticator, _options(settings))
+    relay = RelayEndpoint(store, feed, settings, authenticator, surfaces)
     sessions = SessionRoutes(authenticator)
     chores = Chores(store, settings, authenticator)
+
+    async def drain() -> None:
+        seconds = settings.shutdown_seconds / 2
+        await asyncio.gather(graphql.drain(seconds), relay.drain(seconds))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -57,7 +64,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
         try:
             yield
         finally:
-            await graphql.drain(settings.shutdown_seconds / 2)
+            await drain()
             await chores.stop()
             await feed.close()
             await store.close()
@@ -65,12 +72,13 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     routes: list[BaseRoute] = [
         Route("/graphql", graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", graphql),
+        WebSocketRoute("/ws", relay),
         *health_routes(store, feed, graphql.gate),
         *sessions.routes(),
         *web_routes(),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.drain = lambda: graphql.drain(settings.shutdown_seconds / 2)
+    app.state.drain = drain
     app.state.sessions = sessions
     return app
 

@@ -105,7 +105,10 @@ class ImpatientHttp(_Impatient, HttpToolsProtocol):
 
 
 class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
-    """For WebSockets; both kinds of scope hold `transport` and `abort` in their extension `EXTENSION`."""
+    """For WebSockets; both kinds of scope hold `transport` and `abort` in their extension `EXTENSION`.
+
+    This one also holds `accept_up_to`, which raises the limit of a message's size.
+    """
 
     abort_seconds: float
     _last_call: asyncio.TimerHandle | None = None
@@ -115,7 +118,11 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         # The application has only been scheduled so far, so its scope can still be completed.
         if hasattr(self, "scope"):
             extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[EXTENSION] = _extension(self.transport)
+            extensions[EXTENSION] = _extension(self.transport) | {"accept_up_to": self._accept_up_to}
+
+    def _accept_up_to(self, size: int) -> None:
+        """Larger messages than from everybody: for a peer that has shown who it is."""
+        self.conn.max_message_size = size
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -228,8 +228,10 @@ def _replayed(body: Body) -> Run | None:
     if run_id is None:
         return None
     run = _run(body, run_id, REPLAYED_AT)
+    jobs = {}
     for each in values.items(body.get("jobs"), MAX_JOBS):
         job_id = values.name(each.get("jobId"))
         if job_id is not None:
-            run.jobs.append(_job(each, job_id))
+            jobs[job_id] = _job(each, job_id)
+    run.jobs.extend(jobs.values())
     return run

@@ -1,0 +1,225 @@
+"""Carries out what a session learned, by the same actions that mutations call."""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+
+from kici_gql.actions import logs, orchestrators, runs, settings_reports, workflows
+from kici_gql.actions.inventory import host_columns
+from kici_gql.actions.perform import Action, Call, Result, perform
+from kici_gql.actions.presence import Changes
+from kici_gql.errors import KiciError
+from kici_gql.relay import shapes
+from kici_gql.relay.asker import policy
+from kici_gql.relay.messages.diagnostics import UNKNOWN, Inventory
+from kici_gql.relay.messages.telemetry import Lines, Run
+from kici_gql.relay.session.effects import (
+    Amend,
+    Backends,
+    Beat,
+    Effect,
+    Introduce,
+    Print,
+    Refit,
+    Registrations,
+    Tell,
+)
+from kici_gql.rules import run_reports
+from kici_gql.store import Tx, fleet, records
+from kici_gql.store import logs as log_store
+from kici_gql.store import runs as run_store
+from kici_gql.tables import Orchestrator, Surface
+
+logger = logging.getLogger("kici_gql.relay")
+
+
+class Scribe:
+    """Writes for one connection. Nothing that an orchestrator tells can raise here: what is refused is logged."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.connection_id = ""
+        self.orchestrator_id = ""
+        self.cluster_name = ""
+        self.hostname = UNKNOWN
+
+    async def introduce(self, effect: Introduce, orphans: Collection[str]) -> None:
+        """Enter the orchestrator. Raises KiciError when it may not come in. `orphans`: connections that have ended."""
+        report = shapes.connecting(effect)
+        if effect.diagnostics is not None:
+            adopt = partial(_adopt, report=report, orphans=frozenset(orphans))
+            await self.call.store.transaction(self.call.viewer.org_id, adopt)
+        done = await orchestrators.connect(self.call, report)
+        self.connection_id = done.result["connection_id"]
+        self.orchestrator_id = done.result["orchestrator_id"]
+        self.cluster_name = done.result["cluster_name"]
+        self.hostname = report.host.hostname
+
+    async def leave(self, reason: str) -> None:
+        """The orchestrator is gone. If it is back already, its new connection is another one and stays."""
+        try:
+            await orchestrators.disconnect(self.call, self.connection_id, reason)
+        except KiciError as error:
+            logger.debug("nobody to say goodbye for: %s", error.message)
+
+    async def write(self, effects: Sequence[Effect]) -> None:
+        """Everything in its order; reports of runs and lines that follow each other share a transaction."""
+        together: list[Tell | Print] = []
+        for effect in effects:
+            if isinstance(effect, Tell | Print):
+                together.append(effect)
+                continue
+            await self._tell(together)
+            together = []
+            await self._write_one(effect)
+        await self._tell(together)
+
+    async def _tell(self, effects: Sequence[Tell | Print]) -> None:
+        if not effects:
+            return
+        work = partial(_take_all, call=self.call, connection_id=self.connection_id, effects=effects)
+        try:
+            await perform(self.call, Action("orchestratorReportRuns", work))
+        except KiciError as error:
+            logger.warning("%s: a report of runs was not taken: %s", self.cluster_name, error.message)
+
+    async def _write_one(self, effect: Effect) -> None:
+        try:
+            match effect:
+                case Beat():
+                    await orchestrators.heartbeat(self.call, shapes.beating(self.connection_id, effect))
+                case Refit(inventory):
+                    await self._refit(inventory)
+                case Amend():
+                    await self._amend(effect)
+                case Registrations(registry):
+                    listing = shapes.Listing(
+                        self.connection_id, registry.registry_version, registry.workflows
+                    )
+                    await workflows.report(self.call, listing)
+                case Backends(backends):
+                    told = [shapes.backend(each) for each in backends]
+                    await settings_reports.report(self.call, self.connection_id, {}, told)
+        except KiciError as error:
+            kind = type(effect).__name__.lower()
+            logger.warning("%s: a %s was not taken: %s", self.cluster_name, kind, error.message)
+
+    async def _refit(self, inventory: Inventory) -> None:
+        await orchestrators.report_inventory(
+            self.call, shapes.Refitting(self.connection_id, inventory.scalers, inventory.agents)
+        )
+        values = {"role": inventory.role, **host_columns(inventory.host)}
+        if inventory.version != UNKNOWN:
+            values["version"] = inventory.version
+        await self._change(values)
+
+    async def _amend(self, effect: Amend) -> None:
+        await self._change(
+            {
+                "routing_keys": list(effect.routing_keys),
+                "capabilities": shapes.names_of(effect.capabilities),
+            }
+        )
+        told = {Surface.SECURITY_POLICY: policy(effect.capabilities)}
+        await settings_reports.report(self.call, self.connection_id, told, None)
+
+    async def _change(self, values: Result) -> None:
+        work = partial(_change, call=self.call, connection_id=self.connection_id, values=values)
+        await perform(self.call, Action("orchestratorReportInventory", work))
+
+
+def _change(tx: Tx, call: Call, connection_id: str, values: Result) -> Result:
+    row = orchestrators.connected(tx, call.viewer, connection_id)
+    if any(getattr(row, name) != value for name, value in values.items()):
+        changes = Changes(row.cluster_id)
+        new = records.change(tx.connection, Orchestrator, row.id, values | {"revision": row.revision + 1})
+        changes.orchestrator(tx, new)
+        changes.finish(tx)
+    return {"object_id": row.id}
+
+
+def _adopt(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
+    """An orchestrator makes up a new instance id with every process; the one that stopped on its host was the same.
+
+    So that a restart doesn't leave a dead orchestrator behind, the newest one of this cluster and host that is not
+    there any more takes the new id, and keeps its history under it.
+    """
+    cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+    if cluster is None or report.instance_id is None:
+        return
+    members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [cluster.id])
+    if any(row.instance_id == report.instance_id for row in members):
+        return
+    before = [
+        row
+        for row in members
+        if row.hostname == report.host.hostname
+        and row.cluster_key == report.cluster_key
+        and row.role == report.role
+        and (row.liveness not in fleet.PRESENT or row.connection_id in orphans)
+    ]
+    if before:
+        heir = max(before, key=lambda row: row.last_heartbeat_at)
+        records.change(tx.connection, Orchestrator, heir.id, {"instance_id": report.instance_id})
+
+
+def _take_all(tx: Tx, call: Call, connection_id: str, effects: Sequence[Tell | Print]) -> Result:
+    row = orchestrators.connected(tx, call.viewer, connection_id)
+    for told, lines in _turns(effects):
+        for reports in _apart(told):
+            runs.take(tx, row.cluster_id, reports)
+        if lines:
+            parts = _numbered(tx, row.cluster_id, lines)
+            logs.take(tx, row.cluster_id, parts, call.settings.max_run_log_bytes)
+    return {"object_id": row.id}
+
+
+def _turns(effects: Iterable[Tell | Print]) -> Iterator[tuple[list[Run], list[Lines]]]:
+    """Reports first, then the lines that came until the next report: a line never comes before its job."""
+    told: list[Run] = []
+    lines: list[Lines] = []
+    for effect in effects:
+        if isinstance(effect, Print):
+            lines.append(effect.lines)
+            continue
+        if lines:
+            yield told, lines
+            told, lines = [], []
+        told.extend(effect.runs)
+    yield told, lines
+
+
+def _apart(told: Iterable[Run]) -> Iterator[list[Run]]:
+    """Reports that can be taken at once: well-formed, and each run once."""
+    page: dict[str, Run] = {}
+    for run in told:
+        try:
+            run_reports.check_runs([run])
+        except KiciError as error:
+            logger.warning("a report of a run was not taken: %s", error.message)
+            continue
+        if run.run_id in page or len(page) == run_reports.MAX_RUNS:
+            yield list(page.values())
+            page = {}
+        page[run.run_id] = run
+    if page:
+        yield list(page.values())
+
+
+def _numbered(tx: Tx, cluster_id: str, lines: Iterable[Lines]) -> list[shapes.Part]:
+    """The lines behind those that are stored. The wire doesn't number them, and a link never sends one twice."""
+    parts: dict[tuple[str, str, int], shapes.Part] = {}
+    gathered = list(lines)
+    known = run_store.by_external_ids(tx.connection, cluster_id, {each.run_id for each in gathered})
+    jobs = run_store.jobs_of(tx.connection, [row.id for row in known.values()])
+    for each in gathered:
+        run = known.get(each.run_id)
+        job = jobs.get((run.id, each.job_id)) if run is not None else None
+        if job is None:
+            continue
+        key = (each.run_id, each.job_id, each.step)
+        if key not in parts:
+            first = log_store.total_lines(tx.connection, job.id, each.step)
+            parts[key] = shapes.Part(*key, first)
+        parts[key].lines.extend(each.lines)
+    return list(parts.values())
