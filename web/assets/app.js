@@ -12,7 +12,7 @@ import { listenToKeys, lookControls, showShell } from "./components/shell.js";
 import { emptyState, skeleton } from "./components/parts.js";
 import { messageOf } from "./components/dialog.js";
 
-const HOME = "diagnostics";
+const HOME = "workflows";
 const MOST_RETRY_MS = 8000;
 
 const main = document.querySelector("#main");
@@ -151,7 +151,7 @@ class App {
 function notFound(orgPath) {
   return {
     title: "Not found",
-    element: h("div", { class: "page" }, h("h1", { tabindex: "-1" }, "There is no such page"), h("p", null, h("a", { href: `${orgPath}/${HOME}` }, "Go to Diagnostics"))),
+    element: h("div", { class: "page" }, h("h1", { tabindex: "-1" }, "There is no such page"), h("p", null, h("a", { href: `${orgPath}/${HOME}` }, "Go to the start page"))),
   };
 }
 

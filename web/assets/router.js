@@ -1,6 +1,9 @@
 // Which page an address shows. Pages are loaded when they are first wanted.
 
 const PAGES = [
+  [/^\/orgs\/([^/]+)\/workflows\/?$/, ["org"], "workflows", () => import("./views/workflows/page.js")],
+  [/^\/orgs\/([^/]+)\/runs\/?$/, ["org"], "runs", () => import("./views/runs/list.js")],
+  [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => import("./views/runs/run.js")],
   [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => import("./views/diagnostics/page.js")],
   [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => import("./views/orchestrators.js")],
   [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster.js")],
@@ -28,6 +31,8 @@ function decode(part) {
 
 /** The sections of the page, in the order of the menu: key for `g` + key, and the picture. */
 export const SECTIONS = [
+  { section: "workflows", title: "Workflows", key: "w" },
+  { section: "runs", title: "Runs", key: "r" },
   { section: "diagnostics", title: "Diagnostics", key: "d" },
   { section: "orchestrators", title: "Orchestrators", key: "o" },
 ];

@@ -3,7 +3,15 @@
 import { request, RequestFailed } from "./graphql/http.js";
 
 /** The mutations that the page offers; the server says which of them the viewer may call, and why not. */
-const ACTIONS = ["alertAcknowledge"];
+const ACTIONS = [
+  "alertAcknowledge",
+  "workflowRunNow",
+  "workflowSetEnabled",
+  "workflowDelete",
+  "runCancel",
+  "runRerun",
+  "clusterRename",
+];
 
 const VIEWER = `{
   viewer {

@@ -5,6 +5,7 @@ import { pageHead, skeleton } from "../../components/parts.js";
 import { icon } from "../../components/icons.js";
 import { openFleet } from "../../fleet/open.js";
 import { Alerts } from "./alerts.js";
+import { Metrics } from "./metrics.js";
 import { Summary } from "./summary.js";
 import { Tree } from "./tree.js";
 
@@ -15,6 +16,7 @@ export function open(app, { address }) {
   const tree = new Tree({ fleet, clock: app.clock, orgPath: app.orgPath });
   const alerts = new Alerts({ fleet, clock: app.clock, permission: app.can("alertAcknowledge"), reveal: (id) => tree.reveal(id) });
   const summary = new Summary();
+  const metrics = new Metrics();
   const waiting = skeleton(8);
   const live = h("div", { hidden: true }, toolbar(app, tree, address), tree.element);
 
@@ -32,7 +34,7 @@ export function open(app, { address }) {
     change({ ids: new Set(), moved: true });
     if (fleet.known) alerts.draw();
   };
-  const stops = [fleet.onChange(change), openFleet(app, (errors) => waiting.replaceWith(app.problem(errors)))];
+  const stops = [fleet.onChange(change), openFleet(app, (errors) => waiting.replaceWith(app.problem(errors))), app.link.open(metrics.stream(app.session.org.slug))];
   // A frame without news moves the ages, too; without frames, the clock stands still and so do they.
   const timer = setInterval(() => {
     tree.tick();
@@ -42,7 +44,7 @@ export function open(app, { address }) {
 
   return {
     title: "Diagnostics",
-    element: h("div", { class: "page diagnostics" }, pageHead("Diagnostics"), alerts.element, summary.element, waiting, live),
+    element: h("div", { class: "page diagnostics" }, pageHead("Diagnostics"), alerts.element, metrics.element, summary.element, waiting, live),
     refresh: everything,
     close() {
       clearInterval(timer);

@@ -9,12 +9,12 @@ export class Summary {
     orchestrators: card("Orchestrators"),
     agents: card("Agents"),
     capacity: card("Capacity"),
-    jobs: card("Jobs"),
+    slots: card("Job slots"),
   };
   element = h("div", { class: "cards" }, Object.values(this.#cards).map(({ element }) => element));
 
   draw(fleet) {
-    const { orchestrators, agents, capacity, jobs } = this.#cards;
+    const { orchestrators, agents, capacity, slots } = this.#cards;
     const every = [...fleet.orchestrators.values()];
     const there = every.filter((each) => each.connected);
     orchestrators.set(there.length, every.length, `of ${every.length} connected`, there.length < every.length ? "warn" : "");
@@ -26,10 +26,10 @@ export class Summary {
     const most = sum(scalers, "maxAgents");
     capacity.set(sum(scalers, "activeAgents"), most, `of ${most} agents in ${plural(scalers.length, "scaler")}`);
 
-    // What a disconnected orchestrator last said of its jobs is no news of today.
-    const room = sum([...fleet.agents.values()].filter(({ liveness }) => liveness.state === "ONLINE"), "maxConcurrency");
-    const running = sum(there, "runningJobs");
-    jobs.set(running, room, `running, ${sum(there, "queuedJobs")} queued`);
+    // What agents that are gone last said of their jobs is no news of today.
+    const online = [...fleet.agents.values()].filter(({ liveness }) => liveness.state === "ONLINE");
+    const room = sum(online, "maxConcurrency");
+    slots.set(sum(online, "activeJobs"), room, `of ${room} busy, ${plural(sum(there, "queuedJobs"), "job")} queued`);
   }
 }
 
