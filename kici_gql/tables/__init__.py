@@ -1,0 +1,80 @@
+"""The rows. Declarations only: every statement is in `store`, every rule in `rules`.
+
+A row that can change carries `revision`, which grows with each change a user would notice.
+"""
+
+from kici_gql.tables.access import Audit, Idempotency, Org, Token
+from kici_gql.tables.columns import table_of
+from kici_gql.tables.fleet import (
+    Agent,
+    Cluster,
+    FormerName,
+    Orchestrator,
+    ReportedSurface,
+    Scaler,
+    SecretBackend,
+)
+from kici_gql.tables.ids import Prefix, new_id
+from kici_gql.tables.log import Alert, LogEntry
+from kici_gql.tables.runs import Job, JobFigures, LogChunk, Run, RunBucket, Step
+from kici_gql.tables.words import (
+    AlertKind,
+    AlertSeverity,
+    AlertState,
+    AuditOutcome,
+    BackendHealth,
+    CommandKind,
+    CommandState,
+    JobStatus,
+    Liveness,
+    OrchestratorRole,
+    RunStatus,
+    ScalerType,
+    StepStatus,
+    Surface,
+    TokenScope,
+)
+from kici_gql.tables.workflows import Command, Registry, Workflow
+
+__all__ = [
+    "Agent",
+    "Alert",
+    "AlertKind",
+    "AlertSeverity",
+    "AlertState",
+    "Audit",
+    "AuditOutcome",
+    "BackendHealth",
+    "Cluster",
+    "Command",
+    "CommandKind",
+    "CommandState",
+    "FormerName",
+    "Idempotency",
+    "Job",
+    "JobFigures",
+    "JobStatus",
+    "Liveness",
+    "LogChunk",
+    "LogEntry",
+    "Orchestrator",
+    "OrchestratorRole",
+    "Org",
+    "Prefix",
+    "Registry",
+    "ReportedSurface",
+    "Run",
+    "RunBucket",
+    "RunStatus",
+    "Scaler",
+    "ScalerType",
+    "SecretBackend",
+    "Step",
+    "StepStatus",
+    "Surface",
+    "Token",
+    "TokenScope",
+    "Workflow",
+    "new_id",
+    "table_of",
+]

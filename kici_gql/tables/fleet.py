@@ -1,0 +1,174 @@
+"""Clusters, their settings, and what is in them."""
+
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import (
+    CheckConstraint,
+    Enum,
+    Index,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+from kici_gql.tables.columns import json_column, word_column
+from kici_gql.tables.words import BackendHealth, Liveness, OrchestratorRole, ScalerType, Surface
+
+
+class Cluster(SQLModel, table=True):
+    __table_args__ = (UniqueConstraint("org_id", "name"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    name: str
+    auto_named: bool = False
+    pending_name: str | None = None
+    created_at: datetime
+    revision: int = 1
+
+
+class FormerName(SQLModel, table=True):
+    """A name that a cluster had, so that whoever still uses it can be told the new one."""
+
+    __tablename__ = "former_name"
+
+    org_id: str = Field(primary_key=True, foreign_key="org.id")
+    name: str = Field(primary_key=True)
+    cluster_id: str = Field(foreign_key="cluster.id")
+    renamed_at: datetime
+
+
+class ReportedSurface(SQLModel, table=True):
+    """One of a cluster's scoped surfaces, as its orchestrator last reported it. Names only, never a secret's value."""
+
+    __tablename__ = "reported_surface"
+
+    cluster_id: str = Field(primary_key=True, foreign_key="cluster.id")
+    surface: Surface = Field(sa_type=cast(Any, Enum(Surface, native_enum=False, length=32)), primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    document: Any = json_column()
+    reported_at: datetime
+
+
+class SecretBackend(SQLModel, table=True):
+    """Where a cluster keeps its secrets, as its orchestrator last reported it."""
+
+    __tablename__ = "secret_backend"
+    __table_args__ = (UniqueConstraint("cluster_id", "name"), Index("secret_backend_org", "org_id", "id"))
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    name: str
+    type: str
+    connected: bool
+    health: BackendHealth = word_column(BackendHealth)
+    scopes: list[str] = json_column()
+    last_sync_at: datetime | None = None
+    last_error: str | None = None
+    reported_at: datetime
+    revision: int = 1
+
+
+class Orchestrator(SQLModel, table=True):
+    """One orchestrator process; `due_at` is when its silence has to be judged next, None when it need not be."""
+
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "instance_id"),
+        Index("orchestrator_due", "due_at"),
+        Index("orchestrator_org", "org_id", "id"),
+        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND memory_used_mb >= 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    cluster_key: str | None = None
+    instance_id: str
+    instance_named: bool
+    connection_id: str = Field(unique=True)
+    role: OrchestratorRole = word_column(OrchestratorRole)
+    version: str
+    mode: str
+    hostname: str
+    running_as: str
+    platform: str
+    arch: str
+    cpu_count: int
+    memory_used_mb: int
+    memory_total_mb: int
+    uptime_seconds: int
+    routing_keys: list[str] = json_column()
+    capabilities: list[str] = json_column()
+    registry_version: str | None = None
+    running_jobs: int = 0
+    queued_jobs: int = 0
+    liveness: Liveness = word_column(Liveness)
+    liveness_reason: str
+    liveness_since: datetime
+    missed_beats: int = 0
+    connected_at: datetime
+    disconnected_at: datetime | None = None
+    last_heartbeat_at: datetime
+    clock_skew_ms: int | None = None
+    due_at: datetime | None = None
+    revision: int = 1
+
+
+class Scaler(SQLModel, table=True):
+    __table_args__ = (
+        UniqueConstraint("orchestrator_id", "name"),
+        Index("scaler_org", "org_id", "id"),
+        CheckConstraint("max_agents >= 0 AND active_agents >= 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id", index=True)
+    orchestrator_id: str = Field(foreign_key="orchestrator.id")
+    name: str
+    type: ScalerType = word_column(ScalerType)
+    active_agents: int = 0
+    max_agents: int
+    labels: list[str] = json_column()
+    config_summary: dict[str, str] = json_column()
+    hosts: list[str] = json_column()
+    revision: int = 1
+
+
+class Agent(SQLModel, table=True):
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "agent_id"),
+        Index("agent_due", "due_at"),
+        Index("agent_org", "org_id", "id"),
+        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND memory_used_mb >= 0"),
+        CheckConstraint("active_jobs >= 0 AND max_concurrency > 0"),
+    )
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    cluster_id: str = Field(foreign_key="cluster.id")
+    orchestrator_id: str = Field(foreign_key="orchestrator.id", index=True)
+    scaler_id: str | None = Field(default=None, foreign_key="scaler.id", index=True)
+    agent_id: str
+    version: str
+    hostname: str
+    running_as: str
+    platform: str
+    arch: str
+    cpu_count: int
+    memory_used_mb: int = 0
+    memory_total_mb: int
+    uptime_seconds: int = 0
+    labels: list[str] = json_column()
+    active_jobs: int = 0
+    max_concurrency: int
+    paused: bool = False
+    liveness: Liveness = word_column(Liveness)
+    liveness_reason: str
+    liveness_since: datetime
+    missed_beats: int = 0
+    first_seen_at: datetime
+    last_heartbeat_at: datetime | None = None
+    due_at: datetime | None = None
+    revision: int = 1

@@ -1,0 +1,137 @@
+"""The words that columns hold."""
+
+from enum import StrEnum
+
+
+class OrchestratorRole(StrEnum):
+    COORDINATOR = "COORDINATOR"
+    WORKER = "WORKER"
+
+
+class ScalerType(StrEnum):
+    CONTAINER = "CONTAINER"
+    FIRECRACKER = "FIRECRACKER"
+    BARE_METAL = "BARE_METAL"
+    KUBERNETES = "KUBERNETES"
+
+
+class Liveness(StrEnum):
+    ONLINE = "ONLINE"
+    LATE = "LATE"
+    LOST = "LOST"
+    OFFLINE = "OFFLINE"
+    NEVER_SEEN = "NEVER_SEEN"
+
+
+class AlertKind(StrEnum):
+    ORCHESTRATOR_DISCONNECTED = "ORCHESTRATOR_DISCONNECTED"
+    AGENT_LOST = "AGENT_LOST"
+    CLUSTER_SILENT = "CLUSTER_SILENT"
+    SCALER_AT_CAPACITY = "SCALER_AT_CAPACITY"
+    VERSION_SKEW = "VERSION_SKEW"
+    NAME_COLLISION = "NAME_COLLISION"
+    BACKEND_UNHEALTHY = "BACKEND_UNHEALTHY"
+    DEAD_LETTERS_GROWING = "DEAD_LETTERS_GROWING"
+    REPORTED = "REPORTED"
+
+
+class AlertSeverity(StrEnum):
+    CRITICAL = "CRITICAL"
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+
+class AlertState(StrEnum):
+    OPEN = "OPEN"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    RESOLVED = "RESOLVED"
+
+
+class TokenScope(StrEnum):
+    VIEWER = "VIEWER"
+    OPERATOR = "OPERATOR"
+    ADMIN = "ADMIN"
+    ORCHESTRATOR = "ORCHESTRATOR"
+
+
+class RunStatus(StrEnum):
+    """KiCI's words for a run."""
+
+    PENDING = "PENDING"
+    HELD = "HELD"
+    RUNNING = "RUNNING"
+    CANCELLING = "CANCELLING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class JobStatus(StrEnum):
+    """KiCI's words for a job."""
+
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RECOVERING = "RECOVERING"
+    CANCELLING = "CANCELLING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+    TIMED_OUT_STALE = "TIMED_OUT_STALE"
+    DRIFT_DROPPED = "DRIFT_DROPPED"
+
+
+class StepStatus(StrEnum):
+    """KiCI's words for a step."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+class CommandKind(StrEnum):
+    RUN_NOW = "RUN_NOW"
+    SET_ENABLED = "SET_ENABLED"
+    DELETE = "DELETE"
+    CANCEL = "CANCEL"
+    RERUN = "RERUN"
+    RENAME = "RENAME"
+    BACKEND_SYNC = "BACKEND_SYNC"
+    BACKEND_SYNC_ALL = "BACKEND_SYNC_ALL"
+    BACKEND_TEST = "BACKEND_TEST"
+    DEAD_LETTER_RETRY = "DEAD_LETTER_RETRY"
+    DEAD_LETTER_DISCARD = "DEAD_LETTER_DISCARD"
+
+
+class BackendHealth(StrEnum):
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    UNREACHABLE = "UNREACHABLE"
+    UNKNOWN = "UNKNOWN"
+
+
+class Surface(StrEnum):
+    """Settings that a cluster's orchestrators alone hold."""
+
+    SECURITY_POLICY = "SECURITY_POLICY"
+    ENVIRONMENTS = "ENVIRONMENTS"
+    SECRET_SCOPES = "SECRET_SCOPES"  # noqa: S105 - names of secrets, never a secret
+    DEAD_LETTERS = "DEAD_LETTERS"
+    GLOBAL_WORKFLOWS = "GLOBAL_WORKFLOWS"
+
+
+class CommandState(StrEnum):
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+
+
+class AuditOutcome(StrEnum):
+    SUCCEEDED = "SUCCEEDED"
+    REFUSED = "REFUSED"
