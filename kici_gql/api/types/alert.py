@@ -7,9 +7,10 @@ import strawberry
 
 from kici_gql import events, tables
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import AlertOrderField, OrderInput
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.base import Node
-from kici_gql.api.where import AlertOrderField, AlertWhere, OrderInput
+from kici_gql.api.where import AlertWhere
 from kici_gql.tables import AlertKind, AlertSeverity, AlertState, Prefix
 
 Row = strawberry.Parent[tables.Alert]

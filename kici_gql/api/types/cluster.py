@@ -9,6 +9,7 @@ from kici_gql import tables
 from kici_gql.actions.surfaces import Reported, disconnected
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import After, Before, First, Last
 from kici_gql.api.types import surfaces
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import Node
@@ -24,14 +25,7 @@ from kici_gql.api.types.fleet import (
     ScalerOrder,
 )
 from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
-from kici_gql.api.where import (
-    After,
-    Before,
-    First,
-    Last,
-    listing,
-    narrowed,
-)
+from kici_gql.api.where import listing, narrowed
 from kici_gql.store import workflows
 from kici_gql.store.fleet import PRESENT
 from kici_gql.store.settings import backends_of

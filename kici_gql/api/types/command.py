@@ -8,10 +8,11 @@ from strawberry.scalars import JSON
 
 from kici_gql import tables
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import CommandOrderField, OrderInput
 from kici_gql.api.types.base import Node
 from kici_gql.api.types.run import Run
 from kici_gql.api.types.workflow import Workflow
-from kici_gql.api.where import CommandOrderField, CommandWhere, OrderInput
+from kici_gql.api.where import CommandWhere
 from kici_gql.tables import CommandKind, CommandState, Prefix
 
 Row = strawberry.Parent[tables.Command]

@@ -8,22 +8,19 @@ import strawberry
 from kici_gql import tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
-from kici_gql.api.types.base import ConfigEntry, Label, LaterCluster, Node, labels_of
-from kici_gql.api.types.liveness import LivenessInfo, liveness_of
-from kici_gql.api.where import (
+from kici_gql.api.ordering import (
     After,
     AgentOrderField,
-    AgentWhere,
     Before,
     First,
     Last,
     OrchestratorOrderField,
-    OrchestratorWhere,
     OrderInput,
     ScalerOrderField,
-    ScalerWhere,
-    listing,
 )
+from kici_gql.api.types.base import ConfigEntry, Label, LaterCluster, Node, labels_of
+from kici_gql.api.types.liveness import LivenessInfo, liveness_of
+from kici_gql.api.where import AgentWhere, OrchestratorWhere, ScalerWhere, listing
 from kici_gql.rules import names
 from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import PRESENT

@@ -8,6 +8,7 @@ import strawberry
 from kici_gql import tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import After, Before, ClusterOrderField, First, Last, OrderInput
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import Node
@@ -28,18 +29,7 @@ from kici_gql.api.types.metrics import MAX_WINDOW_HOURS, ExecutionMetrics, check
 from kici_gql.api.types.run import Run, RunFilter, RunOrder
 from kici_gql.api.types.surfaces import SecretBackend
 from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
-from kici_gql.api.where import (
-    After,
-    AuditWhere,
-    Before,
-    ClusterOrderField,
-    ClusterWhere,
-    First,
-    Last,
-    OrderInput,
-    listing,
-    narrowed,
-)
+from kici_gql.api.where import AuditWhere, ClusterWhere, listing, narrowed
 from kici_gql.errors import Renamed
 from kici_gql.rules import names
 from kici_gql.store import log, orgs

@@ -8,8 +8,9 @@ import strawberry
 
 from kici_gql import tables
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import OrderInput, RunOrderField
 from kici_gql.api.types.base import ConfigEntry, LaterCluster, LaterWorkflow, Node
-from kici_gql.api.where import OrderInput, RunOrderField, RunWhere
+from kici_gql.api.where import RunWhere
 from kici_gql.errors import InvalidInput
 from kici_gql.store import logs, runs
 from kici_gql.tables import JobStatus, Prefix, RunStatus, StepStatus

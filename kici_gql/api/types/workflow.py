@@ -8,19 +8,11 @@ import strawberry
 from kici_gql import tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
+from kici_gql.api.ordering import After, Before, First, Last, OrderInput, WorkflowOrderField
 from kici_gql.api.types.base import LaterCluster, Node
 from kici_gql.api.types.run import Run, RunFilter, RunOrder
 from kici_gql.api.types.triggers import Trigger
-from kici_gql.api.where import (
-    After,
-    Before,
-    First,
-    Last,
-    OrderInput,
-    WorkflowOrderField,
-    WorkflowWhere,
-    listing,
-)
+from kici_gql.api.where import WorkflowWhere, listing
 from kici_gql.rules import workflows as rules
 from kici_gql.rules.workflows import InputType, SyncStatus
 from kici_gql.store.fleet import PRESENT
