@@ -10,21 +10,29 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict
 
 import psutil
 
 from orchestrator import VERSION
+from orchestrator.job import JobRun
 from orchestrator.machine import describe_host, process_figures
 from orchestrator.messages import (
     MAX_LINE_BYTES,
     BadMessage,
     Beat,
+    Cancel,
     Declined,
+    Execute,
+    ForAgent,
+    FromAgent,
     Hello,
+    JobEnded,
     Pace,
     Stop,
+    Taken,
     UnknownMessage,
     decode_for_agent,
     encode,
@@ -45,17 +53,23 @@ class Agent:
         self.reader = reader
         self.writer = writer
         self.interval_seconds = DEFAULT_INTERVAL_SECONDS
-        self.pace_changed = asyncio.Event()
+        self.beat_now = asyncio.Event()
         self.process = psutil.Process()
+        self.jobs: dict[str, tuple[JobRun, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
-        """Beat until the orchestrator says stop or is gone."""
+        """Beat, and do jobs, until the orchestrator says stop or is gone. Jobs that still run are killed then."""
         beating = asyncio.create_task(self._beat_for_ever())
         listening = asyncio.create_task(self._listen())
-        done, pending = await asyncio.wait({beating, listening}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        both = {beating, listening}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            done = {task for task in both if task.done()}
+            others = [*(both - done), *(task for _, task in self.jobs.values())]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
         for task in done:
             # A channel that broke while writing is the same news as one that ended while reading.
             with suppress(ConnectionError):
@@ -65,11 +79,11 @@ class Agent:
         await self._say(self._hello())
         while True:
             await self._say(self._beat())
-            self.pace_changed.clear()
+            self.beat_now.clear()
             # Not wait_for(): before Python 3.12 it may swallow a cancellation.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.interval_seconds):
-                    await self.pace_changed.wait()
+                    await self.beat_now.wait()
 
     async def _listen(self) -> None:
         while line := await self.reader.readline():
@@ -81,14 +95,43 @@ class Agent:
             except BadMessage as bad:
                 await self._say(Declined("", str(bad)))
                 continue
-            match message:
-                case Pace(interval_seconds):
-                    self.interval_seconds = max(0.01, interval_seconds)
-                    self.pace_changed.set()
-                case Stop():
-                    return
+            if isinstance(message, Stop):
+                return
+            await self._obey(message)
 
-    async def _say(self, message: Hello | Beat | Declined) -> None:
+    async def _obey(self, message: ForAgent) -> None:
+        match message:
+            case Pace(interval_seconds):
+                self.interval_seconds = max(0.01, interval_seconds)
+                self.beat_now.set()
+            case Execute() if message.job in self.jobs or len(self.jobs) >= self.max_concurrency:
+                await self._say(JobEnded(message.job, "FAILED", "the agent has no room for it", time.time()))
+            case Execute():
+                job = JobRun(message, self._say)
+                task = asyncio.create_task(self._do(job), name=message.job)
+                self.jobs[message.job] = job, task
+            case Cancel() if message.job in self.jobs:
+                self.jobs[message.job][0].cancel(message.force, message.grace_seconds)
+            case Taken() if message.job in self.jobs:
+                self.jobs[message.job][0].taken()
+            case _:
+                pass  # about a job that has ended meanwhile
+
+    async def _do(self, job: JobRun) -> None:
+        self.beat_now.set()
+        try:
+            await job.run()
+        except OSError as error:
+            # Also a channel that broke; then nobody hears this, and the agent is about to end.
+            with suppress(ConnectionError):
+                await self._say(
+                    JobEnded(job.order.job, "FAILED", f"the agent can't run it: {error}", time.time())
+                )
+        finally:
+            del self.jobs[job.order.job]
+            self.beat_now.set()
+
+    async def _say(self, message: FromAgent) -> None:
         self.writer.write(encode(message))
         await self.writer.drain()
 
@@ -98,7 +141,7 @@ class Agent:
 
     def _beat(self) -> Beat:
         figures = process_figures(self.process)
-        return Beat(figures.memory_used_mb, figures.uptime_seconds, active_jobs=0, paused=False)
+        return Beat(figures.memory_used_mb, figures.uptime_seconds, active_jobs=len(self.jobs), paused=False)
 
 
 async def open_channel() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

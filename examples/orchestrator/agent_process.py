@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.messages import (
     MAX_LINE_BYTES,
@@ -28,6 +29,16 @@ log = logging.getLogger(__name__)
 AGENT_PROGRAM = Path(__file__).parent.parent / "local_agent.py"
 
 
+class Listener(Protocol):
+    """Who wants to know what agents say of their jobs. Neither method may block."""
+
+    def heard(self, agent: "AgentProcess", message: FromAgent) -> None:
+        """The agent has said something that is neither ``hello`` nor ``beat`` nor ``declined``."""
+
+    def ended(self, agent: "AgentProcess") -> None:
+        """The agent's process has ended; its exit status is known."""
+
+
 class AgentProcess:
     """One started agent, from its start to the moment it was buried.
 
@@ -35,10 +46,17 @@ class AgentProcess:
     ``on_news`` is called when the agent has introduced itself and when its process has ended; it must not block.
     """
 
-    def __init__(self, agent_id: str, max_concurrency: int, on_news: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        agent_id: str,
+        max_concurrency: int,
+        on_news: Callable[[], None],
+        listener: Listener | None = None,
+    ) -> None:
         self.agent_id = agent_id
         self.max_concurrency = max_concurrency
         self.on_news = on_news
+        self.listener = listener
         self.hello: Hello | None = None
         self.last_beat: Beat | None = None
         self.beat_at = self.heard_at = time.monotonic()
@@ -80,6 +98,11 @@ class AgentProcess:
             self._writer.write(encode(message))
             async with asyncio.timeout(1.0):
                 await self._writer.drain()
+
+    def post(self, message: ForAgent) -> None:
+        """Send one message without waiting for it to go. Only for what comes in small numbers."""
+        if self._writer is not None and self.alive:
+            self._writer.write(encode(message))
 
     def kill(self) -> None:
         """End the process at once."""
@@ -127,6 +150,8 @@ class AgentProcess:
             pass  # the same as an end: what matters is the exit status below
         self.exit_status = await self._process.wait()
         self._writer.close()
+        if self.listener is not None:
+            self.listener.ended(self)
         self.on_news()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -144,6 +169,8 @@ class AgentProcess:
                 self.last_beat, self.beat_at = message, now
             case Declined(message_type, reason):
                 log.warning("agent %s declined %r: %s", self.agent_id, message_type, reason)
+            case _ if self.listener is not None:
+                self.listener.heard(self, message)
 
 
 def describe_exit(status: int) -> str:

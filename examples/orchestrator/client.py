@@ -6,9 +6,11 @@ knows whether it may be repeated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,7 +18,10 @@ from gql import Client, GraphQLRequest, gql
 from gql.client import AsyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
+from graphql import DocumentNode
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 """Longest wait for an answer; a server that takes longer counts as unreachable."""
@@ -54,7 +59,47 @@ _DISCONNECT = f"""
 mutation Disconnect($input: OrchestratorDisconnectInput!) {{
   answer: orchestratorDisconnect(input: $input) {{ __typename {_ERROR} }}
 }}"""
-DOCUMENTS = (_CONNECT, _HEARTBEAT, _REPORT_INVENTORY, _REPORT_ALERTS, _DISCONNECT)
+_REPORT_WORKFLOWS = f"""
+mutation ReportWorkflows($input: OrchestratorReportWorkflowsInput!) {{
+  answer: orchestratorReportWorkflows(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_REPORT_RUNS = f"""
+mutation ReportRuns($input: OrchestratorReportRunsInput!) {{
+  answer: orchestratorReportRuns(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_REPORT_LOGS = f"""
+mutation ReportLogs($input: OrchestratorReportLogsInput!) {{
+  answer: orchestratorReportLogs(input: $input) {{
+    __typename
+    ... on OrchestratorReportLogsSuccess {{ droppedLines }}
+    {_ERROR}
+  }}
+}}"""
+_COMPLETE_COMMAND = f"""
+mutation CompleteCommand($input: OrchestratorCompleteCommandInput!) {{
+  answer: orchestratorCompleteCommand(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_COMMANDS = """
+subscription Commands($connectionId: String!, $after: Cursor) {
+  commands(connectionId: $connectionId, after: $after) {
+    kind cursor
+    snapshot { commands { ...Wanted } }
+    events { command { ...Wanted } }
+  }
+}
+fragment Wanted on Command { id kind requestedBy payload }"""
+DOCUMENTS = (
+    _CONNECT,
+    _HEARTBEAT,
+    _REPORT_INVENTORY,
+    _REPORT_ALERTS,
+    _DISCONNECT,
+    _REPORT_WORKFLOWS,
+    _REPORT_RUNS,
+    _REPORT_LOGS,
+    _COMPLETE_COMMAND,
+    _COMMANDS,
+)
 """Every operation that this client sends."""
 
 
@@ -126,6 +171,36 @@ class Link:
         """Send an OrchestratorReportAlertsInput."""
         await self._mutate(_REPORT_ALERTS, values)
 
+    async def report_workflows(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportWorkflowsInput."""
+        await self._mutate(_REPORT_WORKFLOWS, values)
+
+    async def report_runs(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportRunsInput."""
+        await self._mutate(_REPORT_RUNS, values)
+
+    async def report_logs(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportLogsInput."""
+        answer = await self._mutate(_REPORT_LOGS, values)
+        if answer.get("droppedLines"):
+            log.warning("the server keeps no more of the log: it dropped %d lines", answer["droppedLines"])
+
+    async def complete_command(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorCompleteCommandInput."""
+        await self._mutate(_COMPLETE_COMMAND, values)
+
+    async def commands(self, connection_id: str, after: str | None) -> AsyncGenerator[dict[str, Any], None]:
+        """The frames of ``commands``: behind a cursor, or with a snapshot at first."""
+        values = {"connectionId": connection_id, "after": after}
+        request = GraphQLRequest(_parsed(_COMMANDS), variable_values=values)
+        try:
+            async with aclosing(self._session.subscribe(request)) as stream:
+                async for data in stream:
+                    (frame,) = data.values()
+                    yield frame
+        except (TransportError, OSError) as error:
+            raise _translate(error) from error
+
     async def disconnect(self, values: dict[str, Any]) -> None:
         """Leave the fleet with an OrchestratorDisconnectInput."""
         await self._mutate(_DISCONNECT, values)
@@ -143,7 +218,7 @@ class Link:
             raise _translate(self._transport.close_exception)
 
     async def _mutate(self, document: str, values: dict[str, Any]) -> dict[str, Any]:
-        request = GraphQLRequest(gql(document), variable_values={"input": values})
+        request = GraphQLRequest(_parsed(document), variable_values={"input": values})
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 data = await self._session.execute(request)
@@ -153,6 +228,11 @@ class Link:
         if "code" in answer:
             raise _refusal(answer["code"], answer["message"], answer["hint"], answer["retryable"])
         return answer
+
+
+@cache
+def _parsed(document: str) -> DocumentNode:
+    return gql(document).document
 
 
 @asynccontextmanager

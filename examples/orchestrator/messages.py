@@ -3,13 +3,17 @@
 Each message is ``{"type": <name>, ...fields}``. An agent opens with ``hello`` and then sends ``beat`` again and
 again; the orchestrator sends ``pace`` and ``stop``. Each side accepts only what the other one may send. A message
 of an unknown type is no reason to hang up (the other side may be newer): the agent answers it with ``declined``.
+
+A job begins with ``execute``. The agent answers with ``step_started``, ``lines`` and ``step_ended`` for each step, and
+``job_ended`` at last; ``cancel`` asks for an earlier end. Each ``lines`` is acknowledged with ``taken``, and an agent has
+only so many of them on their way: an orchestrator that can't pass them on slows the step down, and nothing else.
 """
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
-MAX_LINE_BYTES: Final = 64 * 1024
+MAX_LINE_BYTES: Final = 512 * 1024
 """Longest line either side may send; who sends a longer one is cut off."""
 
 
@@ -73,15 +77,88 @@ class Stop:
     reason: str
 
 
-FromAgent = Hello | Beat | Declined
-ForAgent = Pace | Stop
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Orchestrator → agent: run these steps (``name`` and ``run``) one after the other. ``job`` names the job from now on."""
+
+    job: str
+    steps: list[dict[str, str]]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Orchestrator → agent: end the job, by SIGTERM and after the grace period SIGKILL, or at once when ``force``."""
+
+    job: str
+    force: bool
+    grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Orchestrator → agent: one ``lines`` of the job is dealt with."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """Agent → orchestrator: a step's process runs, as leader of process group ``pid``. ``at`` is Unix time, here and below."""
+
+    job: str
+    step: int
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Agent → orchestrator: consecutive lines that a step has printed, the first one's number counted from 0."""
+
+    job: str
+    step: int
+    first_line: int
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """Agent → orchestrator: all lines of the step are told. ``status`` is the API's StepStatus; ``message`` says why it failed."""
+
+    job: str
+    step: int
+    status: str
+    exit_code: int
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """Agent → orchestrator: the job has ended with this JobStatus; ``message`` says why it failed."""
+
+    job: str
+    status: str
+    message: str
+    at: float
+
+
+FromAgent = Hello | Beat | Declined | StepStarted | Lines | StepEnded | JobEnded
+ForAgent = Pace | Stop | Execute | Cancel | Taken
 _Message = TypeVar("_Message", bound=FromAgent | ForAgent)
 
-_NAMES: Final[dict[type[FromAgent | ForAgent], str]] = {
-    Hello: "hello", Beat: "beat", Declined: "declined", Pace: "pace", Stop: "stop",
+_FROM_AGENT: Final[dict[str, type[FromAgent]]] = {
+    "hello": Hello, "beat": Beat, "declined": Declined,
+    "step_started": StepStarted, "lines": Lines, "step_ended": StepEnded, "job_ended": JobEnded,
 }  # fmt: skip
-_FROM_AGENT: Final[dict[str, type[FromAgent]]] = {"hello": Hello, "beat": Beat, "declined": Declined}
-_FOR_AGENT: Final[dict[str, type[ForAgent]]] = {"pace": Pace, "stop": Stop}
+_FOR_AGENT: Final[dict[str, type[ForAgent]]] = {
+    "pace": Pace, "stop": Stop, "execute": Execute, "cancel": Cancel, "taken": Taken,
+}  # fmt: skip
+_NAMES: Final[dict[type[FromAgent | ForAgent], str]] = {
+    **{kind: name for name, kind in _FROM_AGENT.items()},
+    **{kind: name for name, kind in _FOR_AGENT.items()},
+}
 
 
 def encode(message: FromAgent | ForAgent) -> bytes:
@@ -129,5 +206,10 @@ def _build(kind: type[_Message], values: dict[str, Any]) -> _Message:
 def _fits(value: object, wanted: object) -> bool:
     if wanted is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
+    kind, inner = get_origin(wanted), get_args(wanted)
+    if kind is list:
+        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+    if kind is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
     # type() and not isinstance(): True is no number of jobs.
     return type(value) is wanted

@@ -4,24 +4,36 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from orchestrator.backoff import Backoff
+from orchestrator.book import Book
 from orchestrator.client import Connection, Link, LinkDown, Refused, open_link
+from orchestrator.commands import Commands
+from orchestrator.definitions import Workflow
+from orchestrator.dispatcher import Dispatcher, TooManyRuns
+from orchestrator.execution import Order
 from orchestrator.machine import describe_host, host_figures, runtime_versions
-from orchestrator.reports import Input, agent_inputs, exit_alerts, heartbeat, introduction
+from orchestrator.outbox import Outbox
+from orchestrator.registry import Registry, Telling
+from orchestrator.reports import Input, Work, agent_inputs, exit_alerts, heartbeat, introduction
 from orchestrator.scaler import BareMetalScaler
 from orchestrator.state import StateDirectory
+from orchestrator.timetable import Timetable
 
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 5.0
 """How long the first connect waits for the agents to introduce themselves; latecomers are reported afterwards."""
 
-GOODBYE_SECONDS = 3.0
+TICK_SECONDS = 0.5
+"""How often schedules, the file of workflows and free agents are looked at."""
+
+GOODBYE_SECONDS = 2.0
 """How long the end may be held up by a server that doesn't answer."""
 
 
@@ -43,16 +55,32 @@ class Orchestrator:
     only when the server doesn't know it any more is a new one asked for.
     """
 
-    def __init__(self, config: Config, scaler: BareMetalScaler, state: StateDirectory) -> None:
+    def __init__(
+        self,
+        config: Config,
+        scaler: BareMetalScaler,
+        state: StateDirectory,
+        workflows: Path | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.config = config
         self.scaler = scaler
         self.state = state
+        self.clock = clock
+        self.book = Book(state.book)
+        self.registry = Registry(workflows, self.book)
+        self.outbox = Outbox()
+        self.dispatcher = Dispatcher(scaler, self.book, self.outbox, clock)
+        self.commands = Commands(
+            self.book, self.registry, self.dispatcher, self.outbox, on_change=scaler.news.set
+        )
         self.connection: Connection | None = None
         self.interval_seconds = config.interval_seconds or 30.0
         self._stopping = asyncio.Event()
         self._stop_reason = "stopped"
         self._attempt: Input | None = None
         self._announced: dict[str, Input] = {}
+        self._told = Telling()
         self._reported_dead: dict[str, str] = {}
         self._next_beat_at = 0.0
         self._last_beat_at = 0.0
@@ -65,25 +93,64 @@ class Orchestrator:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until ``stop()``. Raises TokenRefused, or Refused when the server won't have us as we are."""
-        scaling = asyncio.create_task(self.scaler.run(), name="scaler")
+        """Work until ``stop()``.
+
+        Raises TokenRefused, or Refused when the server won't have us as we are; StateError, BadDefinition or OSError when
+        our files can't be used.
+        """
+        self.book.load()
+        self.registry.load()
+        self.dispatcher.recall(self.registry.workflows)
         # An orchestrator without its scaler would report a fleet that nobody looks after.
-        scaling.add_done_callback(lambda _: self.stop("its scaler failed"))
+        duties = {
+            asyncio.create_task(duty, name=name)
+            for name, duty in {"scaler": self.scaler.run(), "clock": self._keep_time()}.items()
+        }
+        for duty in duties:
+            duty.add_done_callback(lambda duty: self.stop(f"its {duty.get_name()} failed"))
         try:
             await self._wait_for_hellos()
             while not self._stopping.is_set():
                 await self._serve_once()
         finally:
-            scaling.cancel()
-            await asyncio.wait({scaling})
+            for duty in duties:
+                duty.cancel()
+            await asyncio.wait(duties)
+            await self.dispatcher.close()
             await asyncio.gather(self._say_goodbye_late(), self.scaler.close())
-        with suppress(asyncio.CancelledError):
-            await scaling
+        for duty in duties:
+            with suppress(asyncio.CancelledError):
+                await duty
+
+    async def _keep_time(self) -> None:
+        """Fire schedules, see changes of the file of workflows, and give work to agents that have become free."""
+        timetable = Timetable(self.clock())
+        while True:
+            if self.registry.refresh():
+                self.scaler.news.set()
+            workflows = self.registry.workflows
+            schedules = {
+                name: each.schedules for name, each in workflows.items() if self.registry.is_enabled(name)
+            }
+            for name in timetable.due(schedules, self.clock()):
+                self._fire(workflows[name])
+            self.dispatcher.dispatch()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _fire(self, workflow: Workflow) -> None:
+        order = Order(str(uuid.uuid4()), workflow.values({}), "schedule", "schedule")
+        try:
+            self.dispatcher.start(workflow, order)
+        except TooManyRuns as error:
+            log.warning("the schedule of %s is passed over: %s", workflow.name, error)
+            return
+        self.book.save()
 
     async def _serve_once(self) -> None:
         try:
             async with open_link(self.config.url, self.config.token) as link:
                 await self._work(link)
+                await self._end_jobs(link)
                 await self._say_goodbye(link)
         except LinkDown as down:
             self._note_down(down)
@@ -95,17 +162,29 @@ class Orchestrator:
             await self._sleep(self._backoff.next_seconds())
 
     async def _work(self, link: Link) -> None:
-        """Report and beat until we are stopped. Raises LinkDown when the link breaks."""
+        """Report, beat and do what we are asked until we are stopped. Raises LinkDown when the link breaks."""
         while not self._stopping.is_set():
             connection = self.connection or await self._connect(link)
             try:
+                # The registry first: whoever asks for a workflow must have been told of it.
+                await self._report_workflows(link, connection)
+                await all_until_one_ends(
+                    self._keep_reporting(link, connection),
+                    self.outbox.deliver(link, connection.id),
+                    self.commands.follow(link, connection.id),
+                )
+            except Refused as refused:
+                if refused.code != "UNKNOWN_CONNECTION":
+                    raise
+                log.info("the server doesn't know our connection any more; connecting again")
+                self.connection = None
+
+    async def _keep_reporting(self, link: Link, connection: Connection) -> None:
+        while not self._stopping.is_set():
+            try:
                 await self._report(link, connection)
             except Refused as refused:
-                if refused.code == "UNKNOWN_CONNECTION":
-                    log.info("the server doesn't know our connection any more; connecting again")
-                    self.connection = None
-                    continue
-                if refused.code == "FORBIDDEN":
+                if refused.code in {"UNKNOWN_CONNECTION", "FORBIDDEN"}:
                     raise
                 # One report that the server won't have is no reason to leave; the next may be fine.
                 log.error("the server refused a report: %s", refused)
@@ -115,8 +194,31 @@ class Orchestrator:
     async def _report(self, link: Link, connection: Connection) -> None:
         await self._report_agents(link, connection)
         await self._report_exits(link, connection)
+        await self._report_workflows(link, connection)
         if time.monotonic() >= self._next_beat_at:
             await self._beat(link, connection)
+
+    async def _report_workflows(self, link: Link, connection: Connection) -> None:
+        """Tell the server of workflows that are new, changed or gone."""
+        news = self._told.news(self.registry)
+        if news is None:
+            return
+        told = self.registry.inputs()
+        try:
+            await link.report_workflows({"connectionId": connection.id, **news})
+        except Refused as refused:
+            if refused.retryable or refused.code in {"UNKNOWN_CONNECTION", "FORBIDDEN"}:
+                raise
+            log.error("the server refused the workflows: %s", refused)
+        self._told.told(self.registry, told)
+
+    async def _end_jobs(self, link: Link) -> None:
+        """Cancel what runs while somebody hears of it."""
+        if self.connection is not None:
+            with suppress(Refused):
+                await all_until_one_ends(
+                    self.dispatcher.close(), self.outbox.deliver(link, self.connection.id)
+                )
 
     async def _connect(self, link: Link) -> Connection:
         # A lost answer is asked for again with the same key and the same words, so that it can't connect us twice.
@@ -134,6 +236,9 @@ class Orchestrator:
         # An earlier life of ours may have left alerts open: whoever lives is reported once.
         self._reported_dead = dict.fromkeys(self._announced, "runs")
         self._next_beat_at = 0.0
+        self._told = Telling()
+        self.commands.forget_place()
+        self.outbox.remind(self.dispatcher.unfinished())
         self._note_up()
         self._remember_cluster(connection.cluster_name)
         await self._adopt_interval(connection.heartbeat_interval_seconds)
@@ -148,7 +253,8 @@ class Orchestrator:
         # Only who has beaten since the last heartbeat, and after a long outage only who has lately.
         beats = self.scaler.beats_since(max(self._last_beat_at, started - self.interval_seconds))
         known = {agent_id: beat for agent_id, beat in beats.items() if agent_id in self._announced}
-        figures = heartbeat(connection.id, datetime.now(UTC), host_figures(), known)
+        work = Work(self.dispatcher.running_jobs, self.dispatcher.queued_jobs, self.registry.version)
+        figures = heartbeat(connection.id, datetime.now(UTC), host_figures(), work, known)
         heard = await link.heartbeat(figures)
         await self._adopt_interval(heard.heartbeat_interval_seconds)
         for agent_id in heard.unknown_agents:
@@ -180,6 +286,9 @@ class Orchestrator:
             return
         with suppress(Refused, TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
+                await all_until_one_ends(self.outbox.emptied(), self.outbox.deliver(link, self.connection.id))
+        with suppress(Refused, TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 await link.disconnect({"connectionId": self.connection.id, "reason": self._stop_reason})
                 log.info("said goodbye to cluster %s", self.connection.cluster_name)
         self.connection = None
@@ -190,7 +299,7 @@ class Orchestrator:
             return
         with suppress(Exception):
             async with (
-                asyncio.timeout(GOODBYE_SECONDS),
+                asyncio.timeout(2 * GOODBYE_SECONDS),
                 open_link(self.config.url, self.config.token) as link,
             ):
                 await self._say_goodbye(link)
@@ -201,6 +310,7 @@ class Orchestrator:
         names = {
             "clusterName": state.cluster_name or self.config.cluster_name,
             "instanceId": self.config.instance_id or state.instance_id,
+            "registryVersion": self.registry.version,
         }
         return introduction(describe_host(), self.scaler, runtime_versions(), names, str(uuid.uuid4()))
 
@@ -248,6 +358,19 @@ class Orchestrator:
             log.info("the server is back after %.1f s", time.monotonic() - self._down_since)
         self._down_since = None
         self._backoff.reset()
+
+
+async def all_until_one_ends(*works: Coroutine[object, object, object]) -> None:
+    """Do all of them until one returns or raises, which is passed on; the others are cancelled and waited for."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def first_of(*waits: Coroutine[object, object, object]) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.client import Refused, TokenRefused, websocket_url
+from orchestrator.definitions import BadDefinition
 from orchestrator.orchestrator import Config, Orchestrator
 from orchestrator.scaler import BareMetalScaler
 from orchestrator.state import StateDirectory, StateError
@@ -44,6 +45,8 @@ def _guarded(options: argparse.Namespace, token: str) -> int:
         asyncio.run(_run(options, token, state))
     except StateError as error:
         return _fail(EXIT_UNUSABLE, str(error))
+    except (BadDefinition, OSError) as error:
+        return _fail(EXIT_UNUSABLE, f"{options.workflows}: {error}")
     except TokenRefused as error:
         return _fail(EXIT_REFUSED, f"the server does not accept the token: {error}")
     except Refused as error:
@@ -66,9 +69,10 @@ async def _run(options: argparse.Namespace, token: str, state: StateDirectory) -
         agent_ids(instance_id, options.agents),
         max_agents=options.max_agents or options.agents,
         restart_after_seconds=options.restart_after,
+        max_concurrency=options.concurrency,
     )
     config = Config(options.url, token, options.cluster, instance_id, options.interval)
-    orchestrator = Orchestrator(config, scaler, state)
+    orchestrator = Orchestrator(config, scaler, state, options.workflows)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, orchestrator.stop, f"stopped by {number.name}")
@@ -119,6 +123,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="N",
         help="most agents the scaler says it could run (as --agents)",
+    )
+    add("--concurrency", type=_count, default=1, metavar="N", help="jobs an agent runs at once (%(default)s)")
+    add(
+        "--workflows",
+        type=Path,
+        default=Path(__file__).parent.parent / "workflows.toml",
+        metavar="FILE",
+        help="the workflows it offers (%(default)s)",
     )
     add("--restart-after", type=_seconds, default=240.0, metavar="SECONDS",
         help="silence after which an agent is replaced (%(default)s); more than the server's lost_after_seconds, "

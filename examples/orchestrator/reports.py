@@ -1,5 +1,6 @@
 """What the orchestrator tells the server, as inputs of the API's mutations. Pure: values in, values out."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,17 +13,26 @@ Input = dict[str, Any]
 """One GraphQL input object."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Jobs that run and wait, and the version of the workflow registry."""
+
+    running_jobs: int
+    queued_jobs: int
+    registry_version: str
+
+
 def introduction(
     host: Host, scaler: BareMetalScaler, versions: dict[str, str], names: Input, idempotency_key: str
 ) -> Input:
-    """An OrchestratorConnectInput; ``names`` holds ``clusterName`` and ``instanceId``."""
+    """An OrchestratorConnectInput; ``names`` holds ``clusterName``, ``instanceId`` and ``registryVersion``."""
     return {
         **names,
         "role": "COORDINATOR",
         "version": VERSION,
         "mode": "independent",
         "host": host_input(host),
-        "capabilities": [],
+        "capabilities": ["workflows", "commands", "logs"],
         "scalers": [scaler_input(scaler, host, versions)],
         "agents": list(agent_inputs(scaler).values()),
         "idempotencyKey": idempotency_key,
@@ -69,15 +79,18 @@ def agent_inputs(scaler: BareMetalScaler) -> dict[str, Input]:
     }
 
 
-def heartbeat(connection_id: str, now: datetime, figures: Figures, beats: dict[str, Beat]) -> Input:
+def heartbeat(
+    connection_id: str, now: datetime, figures: Figures, work: Work, beats: dict[str, Beat]
+) -> Input:
     """An OrchestratorHeartbeatInput with the beats of those agents that have beaten."""
     return {
         "connectionId": connection_id,
         "sentAt": now.isoformat(),
         "memoryUsedMb": figures.memory_used_mb,
         "uptimeSeconds": figures.uptime_seconds,
-        "runningJobs": sum(beat.active_jobs for beat in beats.values()),
-        "queuedJobs": 0,
+        "runningJobs": work.running_jobs,
+        "queuedJobs": work.queued_jobs,
+        "registryVersion": work.registry_version,
         "agents": [
             {
                 "agentId": agent_id,

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 
-from orchestrator.agent_process import AgentProcess, describe_exit
+from orchestrator.agent import DEFAULT_INTERVAL_SECONDS
+from orchestrator.agent_process import AgentProcess, Listener, describe_exit
 from orchestrator.machine import describe_host
 from orchestrator.messages import Beat, Hello, Pace
 
@@ -38,6 +39,7 @@ class BareMetalScaler:
         self.max_concurrency = max_concurrency
         self.agents: dict[str, AgentProcess] = {}
         self.news = asyncio.Event()
+        self.listener: Listener | None = None
         self._pace: Pace | None = None
         self._hellos: dict[str, Hello] = {}
 
@@ -73,6 +75,16 @@ class BareMetalScaler:
             for name, agent in self.agents.items()
             if agent.last_beat is not None and agent.beat_at > monotonic_time
         }
+
+    def ready(self) -> list[AgentProcess]:
+        """The agents that can be given a job: introduced, alive, and heard lately."""
+        patience = 2.0 + 3 * (self._pace.interval_seconds if self._pace else DEFAULT_INTERVAL_SECONDS)
+        now = time.monotonic()
+        return [
+            agent
+            for agent in self.agents.values()
+            if agent.alive and agent.hello is not None and now - agent.heard_at < patience
+        ]
 
     def dead(self) -> dict[str, str]:
         """How each agent whose process has ended met its end, by agent id, until it is replaced."""
@@ -113,7 +125,9 @@ class BareMetalScaler:
 
     async def _start(self, agent_id: str) -> None:
         self.introduced()  # keeps what the predecessor said of itself
-        agent = self.agents[agent_id] = AgentProcess(agent_id, self.max_concurrency, self.news.set)
+        agent = self.agents[agent_id] = AgentProcess(
+            agent_id, self.max_concurrency, self.news.set, self.listener
+        )
         try:
             await agent.start()
         except OSError as error:

@@ -34,8 +34,13 @@ class StateDirectory:
 
     @property
     def file(self) -> Path:
-        """Where the state is."""
+        """Where the names are."""
         return self.path / "orchestrator.json"
+
+    @property
+    def book(self) -> Path:
+        """Where the rest is that has to survive: see ``book``."""
+        return self.path / "book.json"
 
     def lock(self) -> None:
         """Create the directory and claim it for this process. Raises StateError."""
@@ -78,15 +83,20 @@ class StateDirectory:
         text = json.dumps(
             {"instanceId": values["instance_id"], "clusterName": values["cluster_name"]}, indent=2
         )
-        draft = self.file.with_suffix(".new")
-        try:
-            with draft.open("w") as stream:
-                stream.write(text + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(self.file)
-        except OSError as error:
-            raise StateError(f"{self.file} can't be written: {error.strerror}") from error
+        write_whole(self.file, text + "\n")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write the file, whole or not at all, whatever happens meanwhile. Raises StateError."""
+    draft = file.with_suffix(".new")
+    try:
+        with draft.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(file)
+    except OSError as error:
+        raise StateError(f"{file} can't be written: {error.strerror}") from error
 
 
 def _text(value: object) -> str:

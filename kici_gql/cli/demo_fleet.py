@@ -84,7 +84,8 @@ class DemoFolder:
         # By name: the folder is the user's choice, and may hold other things.
         for suffix in ("", "-wal", "-shm"):
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
-        (self.orchestrator / "orchestrator.json").unlink(missing_ok=True)
+        for name in ("orchestrator.json", "book.json"):
+            (self.orchestrator / name).unlink(missing_ok=True)
 
 
 async def run(folder: DemoFolder, port: int, agents: int) -> None:
@@ -233,6 +234,7 @@ async def _start_orchestrator(
         f"--max-agents={agents + 3}",
         f"--restart-after={REPLACED_AFTER_SECONDS}",
         f"--state-dir={folder.orchestrator}",
+        f"--workflows={examples_folder() / 'workflows.toml'}",
         "--log-level=warning",
         stdin=asyncio.subprocess.PIPE,
         env=environment | {"KICI_GQL_TOKEN": token},
