@@ -26,7 +26,7 @@ def apply(
         for row in fleet.children(tx.connection, Scaler, tx.org_id, "orchestrator_id", [orchestrator.id])
     }
     for scaler in scalers:
-        known[scaler.name] = _write_scaler(tx, orchestrator, known.get(scaler.name), scaler)
+        known[scaler.name] = _write_scaler(tx, orchestrator, known.get(scaler.name), scaler, changes)
     ours = fleet.agents_by_name(tx.connection, orchestrator.cluster_id, [agent.agent_id for agent in agents])
     _refuse_foreign(tx, orchestrator, ours, agents)
     for index, agent in enumerate(agents):
@@ -56,13 +56,18 @@ def keep_only(
         for row in fleet.children(tx.connection, Scaler, tx.org_id, "orchestrator_id", [orchestrator.id])
         if row.name not in scalers
     ]
-    _remove(tx, gone_scalers, gone_agents, changes)
+    _remove(tx, gone_scalers, gone_agents, agents, changes)
 
 
 def remove(
-    tx: Tx, orchestrator: Orchestrator, scalers: Sequence[str], agents: Sequence[str], changes: Changes
+    tx: Tx,
+    orchestrator: Orchestrator,
+    scalers: Sequence[str],
+    agents: Sequence[str],
+    kept: Collection[str],
+    changes: Changes,
 ) -> None:
-    """Remove some by name. Raises NotFound when the orchestrator has none of that name."""
+    """Remove some by name, but no agent in `kept`. Raises NotFound when the orchestrator has none of that name."""
     mine = {
         row.agent_id: row
         for row in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [orchestrator.id])
@@ -79,13 +84,20 @@ def remove(
                     hint="Remove only what it reported.",
                     path=[field, index],
                 )
-    _remove(tx, [my_scalers[name] for name in scalers], [mine[name] for name in agents], changes)
+    _remove(tx, [my_scalers[name] for name in scalers], [mine[name] for name in agents], kept, changes)
 
 
-def _remove(tx: Tx, scalers: Sequence[Scaler], agents: Sequence[Agent], changes: Changes) -> None:
+def _remove(
+    tx: Tx, scalers: Sequence[Scaler], agents: Sequence[Agent], kept: Collection[str], changes: Changes
+) -> None:
+    """Scalers go with their agents, except for agents in `kept`: the report that is at hand puts them elsewhere."""
     doomed = {row.id for row in scalers}
     orphans = fleet.children(tx.connection, Agent, tx.org_id, "scaler_id", doomed) if doomed else []
-    gone = {row.id: row for row in (*agents, *orphans)}
+    gone = {row.id: row for row in (*agents, *(row for row in orphans if row.agent_id not in kept))}
+    for row in orphans:
+        if row.id not in gone:
+            values = {"scaler_id": None, "revision": row.revision + 1}
+            changes.agent(tx, records.change(tx.connection, Agent, row.id, values))
     records.remove(tx.connection, Agent, gone)
     for row in gone.values():
         data = {"id": row.id, "agent_id": row.agent_id, "cluster_id": row.cluster_id}
@@ -97,7 +109,9 @@ def _remove(tx: Tx, scalers: Sequence[Scaler], agents: Sequence[Agent], changes:
         changes.evidence[scaler.id].append(tx.append(Event(EventType.SCALER_REMOVED, data)))
 
 
-def _write_scaler(tx: Tx, orchestrator: Orchestrator, row: Scaler | None, report: reports.Scaler) -> Scaler:
+def _write_scaler(
+    tx: Tx, orchestrator: Orchestrator, row: Scaler | None, report: reports.Scaler, changes: Changes
+) -> Scaler:
     values: dict[str, Any] = {
         "type": report.type,
         "max_agents": report.max_agents,
@@ -119,7 +133,7 @@ def _write_scaler(tx: Tx, orchestrator: Orchestrator, row: Scaler | None, report
         return row
     else:
         row = records.change(tx.connection, Scaler, row.id, values | {"revision": row.revision + 1})
-    tx.append(Event(EventType.SCALER_CHANGED, records.state_of(row)))
+    changes.evidence[row.id].append(tx.append(Event(EventType.SCALER_CHANGED, records.state_of(row))))
     return row
 
 

@@ -48,6 +48,7 @@ async def report_inventory(call: Call, report: reports.Inventory, idempotency_ke
         reports.check_inventory(report.scalers, report.agents)
         reports.check_count(report.removed_scalers, "removedScalers", reports.MAX_SCALERS)
         reports.check_count(report.removed_agents, "removedAgents", reports.MAX_AGENTS)
+        reports.check_removals(report)
 
     work = partial(
         _report_inventory, viewer=call.viewer, report=report, limits=presence.thresholds(call.settings)
@@ -154,7 +155,14 @@ def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits:
 def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory, limits: Thresholds) -> Result:
     row = connected(tx, viewer, report.connection_id)
     changes = Changes(row.cluster_id)
-    inventory.remove(tx, row, report.removed_scalers, report.removed_agents, changes)
+    inventory.remove(
+        tx,
+        row,
+        report.removed_scalers,
+        report.removed_agents,
+        {each.agent_id for each in report.agents},
+        changes,
+    )
     if report.full:
         inventory.keep_only(
             tx,
@@ -187,10 +195,10 @@ def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Threshol
     new = records.change(tx.connection, Orchestrator, row.id, figures)
     if verdict.state != row.liveness:
         changes.orchestrator(tx, new)
-    elif (row.queued_jobs > 0) != (beat.queued_jobs > 0):
-        changes.evidence[row.id].append(tx.seq)
     accepted, unknown = _agents_beat(tx, row, beat, limits, changes)
-    tx.append(Event(EventType.ORCHESTRATOR_BEAT, _orchestrator_beat(tx, new)))
+    seq = tx.append(Event(EventType.ORCHESTRATOR_BEAT, _orchestrator_beat(tx, new)))
+    if (row.queued_jobs > 0) != (beat.queued_jobs > 0):
+        changes.evidence[row.id].append(seq)
     for agent in accepted:
         tx.append(Event(EventType.AGENT_BEAT, agent))
     changes.finish(tx)
@@ -220,13 +228,11 @@ def _agents_beat(
             "paused": each.paused,
             "last_heartbeat_at": tx.now,
         }
-        if row.liveness is Liveness.ONLINE:
+        if row.liveness is Liveness.ONLINE and row.paused == each.paused:
             written.append({"id": row.id, "due_at": verdict.due_at, "missed_beats": 0, **figures})
         else:
-            new = records.change(
-                tx.connection, Agent, row.id, figures | presence.verdict_columns(row, verdict, tx.now)
-            )
-            changes.agent(tx, new)
+            values = figures | presence.verdict_columns(row, verdict, tx.now) | {"revision": row.revision + 1}
+            changes.agent(tx, records.change(tx.connection, Agent, row.id, values))
         beats.append(_agent_beat(row, figures, tx))
     records.change_many(tx.connection, Agent, written)
     return beats, [each.agent_id for each in beat.agents if each.agent_id not in rows]

@@ -1,6 +1,7 @@
 """How every action runs: rights first, then one transaction with its audit row; a refusal leaves an audit row too."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from kici_gql.store import Store, Tx, audit, records
 from kici_gql.tables import Audit, AuditOutcome, Idempotency, Prefix, new_id
 
 Result = dict[str, Any]
+
+_ID = re.compile(r"[a-z]{3}_[0-9a-f]{32}")  # what callers send as an id may be anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ async def perform(call: Call, action: Action) -> Done:
         auth.require(call.viewer, action.name)
         if action.idempotency_key is not None:
             check_text(action.idempotency_key, ["idempotencyKey"])
-        action.check()
+        else:
+            action.check()
         return await call.store.transaction(call.viewer.org_id, partial(_run, call=call, action=action))
     except KiciError as error:
         if not call.viewer.org_id:
@@ -75,9 +79,12 @@ async def perform(call: Call, action: Action) -> Done:
 
 
 def _run(tx: Tx, call: Call, action: Action) -> Done:
-    before = _recall(tx, call, action) if action.idempotency_key is not None else None
-    if before is not None:
-        return before
+    if action.idempotency_key is not None:
+        before = _recall(tx, call, action)
+        if before is not None:
+            _audit(tx, call, action, action.object_id or before.result.get("object_id"), detail="replayed")
+            return before
+        action.check()  # only now: what was good the first time, such as a time to come, is answered again for ever
     result = action.work(tx)
     done = Done(result, tx.cursor)
     object_id = action.object_id or result.get("object_id")
@@ -127,7 +134,14 @@ def _fingerprint(action: Action) -> str:
     return hashlib.sha256(orjson.dumps(given, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _audit(tx: Tx, call: Call, action: Action, object_id: str | None, error: KiciError | None = None) -> None:
+def _audit(
+    tx: Tx,
+    call: Call,
+    action: Action,
+    object_id: str | None,
+    error: KiciError | None = None,
+    detail: str | None = None,
+) -> None:
     records.add_many(
         tx.connection,
         Audit,
@@ -139,10 +153,10 @@ def _audit(tx: Tx, call: Call, action: Action, object_id: str | None, error: Kic
                 "token_id": call.viewer.token_id,
                 "token_name": call.viewer.token_name,
                 "action": action.name,
-                "object_id": object_id,
+                "object_id": object_id if object_id and _ID.fullmatch(object_id) else None,
                 "outcome": AuditOutcome.REFUSED if error else AuditOutcome.SUCCEEDED,
                 "error_code": error.code.value if error else None,
-                "detail": _short(error) if error else None,
+                "detail": _short(error) if error else detail,
                 "request_id": call.request_id,
             }
         ],

@@ -113,7 +113,7 @@ def _of(changes: dict[str, Changes], cluster_id: str) -> Changes:
 def _judge_orchestrator(
     tx: Tx, row: Orchestrator, changes: Changes, now: datetime, serving_since: datetime, limits: Thresholds
 ) -> None:
-    verdict = liveness.judge(row.last_heartbeat_at, now, serving_since, limits)
+    verdict = liveness.judge(row.last_heartbeat_at, now, serving_since, limits, row.liveness)
     values = verdict_columns(row, verdict, now)
     if verdict.state is Liveness.LOST:
         values["disconnected_at"] = now
@@ -125,7 +125,8 @@ def _judge_orchestrator(
 def _judge_agent(
     tx: Tx, row: Agent, changes: Changes, now: datetime, serving_since: datetime, limits: Thresholds
 ) -> None:
-    verdict = liveness.judge(row.last_heartbeat_at or row.first_seen_at, now, serving_since, limits)
+    heard = row.last_heartbeat_at or row.first_seen_at
+    verdict = liveness.judge(heard, now, serving_since, limits, row.liveness)
     if row.last_heartbeat_at is None and verdict.state in fleet.PRESENT:
         verdict = Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
     new = records.change(tx.connection, Agent, row.id, verdict_columns(row, verdict, now))

@@ -82,10 +82,10 @@ def changed(tx: Tx, alert: Alert, values: Mapping[str, object]) -> Alert:
 
 
 def _about(evidence: Evidence, subject_id: str | None, cluster_id: str) -> list[int]:
-    """The events about the subject; for a problem of the whole cluster, all of them."""
-    if subject_id == cluster_id or subject_id is None:
-        return sorted({seq for seqs in evidence.values() for seq in seqs})
-    return list(evidence.get(subject_id, ()))
+    """The events about the subject; all of them for a problem of the whole cluster, or when none was about it alone."""
+    if subject_id is not None and subject_id in evidence and subject_id != cluster_id:
+        return list(evidence[subject_id])
+    return sorted({seq for seqs in evidence.values() for seq in seqs})
 
 
 def _problems(tx: Tx, cluster: Cluster) -> Iterable[Problem]:

@@ -75,7 +75,7 @@ async def create_org(call: Call, slug: str, name: str) -> Done:
 
     def work(tx: Tx) -> Result:
         org, secret = add_org(tx, slug, name)
-        return {"org_id": org.id, "secret": secret}
+        return {"org_id": org.id, "object_id": org.id, "secret": secret}
 
     return await perform(call, Action("orgCreate", work, check))
 

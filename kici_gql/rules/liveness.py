@@ -30,11 +30,17 @@ def alive(now: datetime, limits: Thresholds) -> Verdict:
     return Verdict(Liveness.ONLINE, "heartbeat received", 0, now + limits.late_after)
 
 
-def judge(last_beat: datetime, now: datetime, serving_since: datetime, limits: Thresholds) -> Verdict:
-    """The verdict on somebody who was last heard at `last_beat`.
+def judge(
+    last_beat: datetime,
+    now: datetime,
+    serving_since: datetime,
+    limits: Thresholds,
+    before: Liveness = Liveness.ONLINE,
+) -> Verdict:
+    """The verdict on somebody who was last heard at `last_beat` and was judged `before`.
 
     Silence is counted from the moment this server could hear at all: after a restart nobody is late or lost
-    because the server was away.
+    because the server was away. Nor is anybody better for it: only a beat makes online again.
     """
     heard = max(last_beat, serving_since)
     silence = now - heard
@@ -43,6 +49,8 @@ def judge(last_beat: datetime, now: datetime, serving_since: datetime, limits: T
         return Verdict(Liveness.LOST, f"no heartbeat for {int(silence.total_seconds())} s", missed, None)
     if silence >= limits.late_after:
         return Verdict(Liveness.LATE, f"{missed} heartbeats missed", missed, heard + limits.lost_after)
+    if before is Liveness.LATE:
+        return Verdict(Liveness.LATE, "heartbeats missed", missed, heard + limits.late_after)
     return Verdict(Liveness.ONLINE, "heartbeat received", missed, heard + limits.late_after)
 
 

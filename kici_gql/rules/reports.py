@@ -154,6 +154,23 @@ def check_unique(values: Iterable[str], path: str, field: str) -> None:
         seen.add(value)
 
 
+def check_removals(report: Inventory) -> None:
+    """Raises InvalidInput when a name is removed twice, or removed and reported at once."""
+    for field, removed, reported in (
+        ("removedScalers", report.removed_scalers, {each.name for each in report.scalers}),
+        ("removedAgents", report.removed_agents, {each.agent_id for each in report.agents}),
+    ):
+        seen = set(reported)
+        for index, name in enumerate(removed):
+            if name in seen:
+                raise InvalidInput(
+                    f"{name[:80]!r} is removed twice, or reported and removed at once",
+                    hint="Send each name once.",
+                    path=[field, index],
+                )
+            seen.add(name)
+
+
 def check_texts(values: Sequence[str], path: Sequence[str | int], limit: int) -> None:
     if len(values) > limit:
         raise LimitExceeded(f"a list has {len(values)} items", hint=f"Send at most {limit}.", path=path)

@@ -10,11 +10,12 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kici_gql.events import Entry
 from kici_gql.settings import Settings
-from kici_gql.store.transaction import Job, Outcome, Tx, run_batch
+from kici_gql.store.transaction import Job, Outcome, Tx, about_values, run_batch
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -103,9 +104,12 @@ class Store:
     async def read(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `query` in one read-only snapshot of the database."""
-        async with self._readers.connect() as connection, connection.begin():
-            return await connection.run_sync(query, *args, **kwargs)
+        """Run `query` in one read-only snapshot of the database. Raises InvalidInput for what it can't look for."""
+        try:
+            async with self._readers.connect() as connection, connection.begin():
+                return await connection.run_sync(query, *args, **kwargs)
+        except DBAPIError as error:
+            raise about_values(error) from error
 
     async def _write_forever(self) -> None:
         while True:

@@ -48,6 +48,8 @@ def cluster_of_key(connection: Connection, org_id: str, key: str | None) -> Clus
 
 def orchestrator_of(connection: Connection, org_id: str, connection_id: str) -> Orchestrator | None:
     """The org's orchestrator with this connection id."""
+    if "\0" in connection_id:
+        return None
     query = select(_orchestrator).where(
         _orchestrator.c.connection_id == connection_id, _orchestrator.c.org_id == org_id
     )

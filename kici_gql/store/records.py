@@ -29,6 +29,8 @@ def fetch_one(connection: Connection, query: Select[Any], _model: type[Record]) 
 def by_id(connection: Connection, model: type[Record], org_id: str, id_: str) -> Record | None:
     """The org's object of that id."""
     table = table_of(model)
+    if "\0" in id_:  # PostgreSQL refuses to look for it
+        return None
     return fetch_one(connection, select(table).where(table.c.id == id_, table.c.org_id == org_id), model)
 
 
@@ -36,7 +38,8 @@ def by_ids(
     connection: Connection, model: type[Record], org_id: str, ids: Collection[str]
 ) -> Sequence[Record]:
     table = table_of(model)
-    query = select(table).where(table.c.id.in_(sorted(ids)), table.c.org_id == org_id)
+    possible = sorted(id_ for id_ in ids if "\0" not in id_)
+    query = select(table).where(table.c.id.in_(possible), table.c.org_id == org_id)
     return fetch_all(connection, query, model)
 
 

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
-from kici_gql.errors import KiciError, Unavailable
+from kici_gql.errors import InvalidInput, KiciError, Unavailable
 from kici_gql.events import Cursor, Entry, Event, encode_events, iso
 from kici_gql.tables import LogEntry, Org, table_of
 
@@ -79,6 +80,14 @@ class Tx:
         return entries
 
 
+def about_values(error: Exception) -> Exception:
+    """InvalidInput in place of what PostgreSQL says to a value that it can't hold; any other error as it is."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    if not str(state).startswith("22"):
+        return error
+    return InvalidInput("a value can't be stored", hint="Send printable characters and numbers in range.")
+
+
 @dataclass(slots=True)
 class Job:
     """Work that waits for the writer, and who waits for the work."""
@@ -88,6 +97,7 @@ class Job:
     future: asyncio.Future[Any]
 
     def fail(self, error: Exception) -> None:
+        error = about_values(error)
         if isinstance(error, KiciError):
             self._set_exception(error)
             return

@@ -58,6 +58,15 @@ def test_whoever_is_judged_again_is_judged_later(silence: float, started: float)
     assert (verdict.due_at is None) == (verdict.state is Liveness.LOST)
 
 
+def test_silence_makes_nobody_better() -> None:
+    """A server that just started can't know whether somebody who was LATE has come back."""
+    start = BEAT + timedelta(hours=5)
+    verdict = liveness.judge(BEAT, start + seconds(1), start, LIMITS, Liveness.LATE)
+    assert verdict.state is Liveness.LATE
+    assert verdict.due_at == start + seconds(60)
+    assert liveness.judge(BEAT, start + seconds(180), start, LIMITS, Liveness.LATE).state is Liveness.LOST
+
+
 def test_a_beat_makes_online() -> None:
     verdict = liveness.alive(BEAT, LIMITS)
     assert (verdict.state, verdict.missed_beats, verdict.due_at) == (Liveness.ONLINE, 0, BEAT + seconds(60))

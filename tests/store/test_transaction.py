@@ -2,15 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
 
-from kici_gql.errors import Conflict, Unavailable
+from kici_gql.errors import Conflict, InvalidInput, Unavailable
 from kici_gql.events import Entry, Event, EventType, Topic
 from kici_gql.settings import Settings
 from kici_gql.store import Tx, records
-from kici_gql.tables import Cluster, LogEntry
+from kici_gql.tables import Cluster, LogEntry, table_of
 from tests.world import Clock, World, world_of
 
 ALERT = EventType.ALERT_CHANGED
@@ -107,6 +109,28 @@ async def test_one_bad_push_fails_alone(any_world: World, caplog: pytest.LogCapt
     assert "a transaction failed" in caplog.text
 
 
+@pytest.mark.parametrize("value", ["a\0b", 2**31])
+async def test_what_postgresql_can_not_hold_is_bad_input(postgres_url: str, clock: Clock, value: Any) -> None:
+    """The net below the rules: whatever slips through is no failure of the server, and harms nobody else."""
+    column = "name" if isinstance(value, str) else "revision"
+
+    def write(tx: Tx) -> None:
+        records.change(tx.connection, Cluster, "clu_1", {column: value})
+
+    def look(connection: Connection) -> None:
+        table = table_of(Cluster)
+        connection.execute(select(table).where(table.c[column] == value))
+
+    async with world_of(Settings(database_url=postgres_url), clock) as world:
+        bad = world.store.transaction(world.org_id, write)
+        good = world.append(event(1))
+        refused, seq = await asyncio.gather(bad, good, return_exceptions=True)
+        assert isinstance(refused, InvalidInput)
+        assert seq == 1
+        with pytest.raises(InvalidInput):
+            await world.store.read(look)
+
+
 async def test_a_run_of_events_of_one_topic_is_one_row(any_world: World) -> None:
     await any_world.append(event(1), event(2), event(3, BEAT), event(4, BEAT), event(5))
     assert [(row.first_seq, row.seq, row.topic) for row in await any_world.rows(LogEntry)] == [
@@ -160,9 +184,6 @@ async def test_a_read_sees_one_moment(any_world: World) -> None:
 
 
 async def test_nobody_writes_through_a_read(any_world: World) -> None:
-    from sqlalchemy import Connection
-    from sqlalchemy.exc import DBAPIError
-
     def write(connection: Connection) -> None:
         connection.execute(text("UPDATE org SET name = 'x'"))
 
