@@ -2,7 +2,7 @@
 
 import typer
 
-from kici_gql.cli import admin, demo, schema, serve, watch
+from kici_gql.cli import admin, demo, doctor, schema, serve, watch
 
 app = typer.Typer(
     name="kici-gql",
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("watch")(watch.watch)
+app.command("doctor")(doctor.doctor)
 app.add_typer(admin.tokens, name="token")
 app.add_typer(admin.orgs, name="org")
 app.add_typer(admin.database, name="db")
