@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import inventory, naming, presence, registry
+from kici_gql.actions import inventory, naming, presence, registry, steady
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.presence import Changes
 from kici_gql.auth import Viewer
 from kici_gql.errors import UnknownConnection
-from kici_gql.events import Event, EventType, iso
-from kici_gql.rules import liveness, names, reports
+from kici_gql.events import Event, EventType
+from kici_gql.rules import liveness, reports
 from kici_gql.rules.liveness import Thresholds
 from kici_gql.store import Tx, fleet, records
 from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
@@ -177,6 +177,14 @@ def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory, limits:
 
 
 def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thresholds) -> Result:
+    result = steady.take(tx, viewer, beat, limits)
+    if result is None:
+        result = _any_heartbeat(tx, viewer, beat, limits)
+    registry.announce(tx, result.pop("cluster_id"), beat.registry_version)
+    return result
+
+
+def _any_heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thresholds) -> Result:
     row = connected(tx, viewer, beat.connection_id)
     changes = Changes(row.cluster_id)
     figures: dict[str, Any] = {
@@ -196,14 +204,20 @@ def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Threshol
     if verdict.state != row.liveness:
         changes.orchestrator(tx, new)
     accepted, unknown = _agents_beat(tx, row, beat, limits, changes)
-    seq = tx.append(Event(EventType.ORCHESTRATOR_BEAT, _orchestrator_beat(tx, new)))
+    seq = tx.append(Event(EventType.ORCHESTRATOR_BEAT, steady.orchestrator_beat(tx, new)))
     if (row.queued_jobs > 0) != (beat.queued_jobs > 0):
         changes.evidence[row.id].append(seq)
     for agent in accepted:
         tx.append(Event(EventType.AGENT_BEAT, agent))
     changes.finish(tx)
-    registry.announce(tx, row.cluster_id, beat.registry_version)
-    return {"object_id": row.id, "orchestrator_id": row.id, "accepted": len(accepted), "unknown": unknown}
+    steady.remember(tx, new, accepted)
+    return {
+        "object_id": row.id,
+        "orchestrator_id": row.id,
+        "cluster_id": row.cluster_id,
+        "accepted": len(accepted),
+        "unknown": unknown,
+    }
 
 
 def _agents_beat(
@@ -233,41 +247,6 @@ def _agents_beat(
         else:
             values = figures | presence.verdict_columns(row, verdict, tx.now) | {"revision": row.revision + 1}
             changes.agent(tx, records.change(tx.connection, Agent, row.id, values))
-        beats.append(_agent_beat(row, figures, tx))
+        beats.append(steady.agent_beat(row, figures, tx))
     records.change_many(tx.connection, Agent, written)
     return beats, [each.agent_id for each in beat.agents if each.agent_id not in rows]
-
-
-def _agent_beat(row: Agent, figures: dict[str, Any], tx: Tx) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "agent_id": row.agent_id,
-        "cluster_id": row.cluster_id,
-        "orchestrator_id": row.orchestrator_id,
-        "scaler_id": row.scaler_id,
-        "hostname": row.hostname,
-        "version": row.version,
-        "labels": row.labels,
-        "liveness": Liveness.ONLINE,
-        "cpu_count": row.cpu_count,
-        "memory_total_mb": row.memory_total_mb,
-        "max_concurrency": row.max_concurrency,
-        **figures,
-        "last_heartbeat_at": iso(tx.now),
-    }
-
-
-def _orchestrator_beat(tx: Tx, row: Orchestrator) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "display_id": names.display_id(row.instance_id, row.instance_named, row.connection_id),
-        "cluster_id": row.cluster_id,
-        "liveness": row.liveness,
-        "cpu_count": row.cpu_count,
-        "memory_used_mb": row.memory_used_mb,
-        "memory_total_mb": row.memory_total_mb,
-        "uptime_seconds": row.uptime_seconds,
-        "running_jobs": row.running_jobs,
-        "queued_jobs": row.queued_jobs,
-        "last_heartbeat_at": iso(tx.now),
-    }

@@ -16,7 +16,7 @@ from kici_gql.events import Cursor
 from kici_gql.rules.reports import check_text
 from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, audit, records
-from kici_gql.tables import Audit, AuditOutcome, Idempotency, Prefix, new_id
+from kici_gql.tables import AuditOutcome, Idempotency, Prefix, new_id
 
 Result = dict[str, Any]
 
@@ -142,24 +142,23 @@ def _audit(
     error: KiciError | None = None,
     detail: str | None = None,
 ) -> None:
-    records.add_many(
-        tx.connection,
-        Audit,
-        [
-            {
-                "id": new_id(Prefix.AUDIT, tx.now),
-                "org_id": tx.org_id,
-                "at": tx.now,
-                "token_id": call.viewer.token_id,
-                "token_name": call.viewer.token_name,
-                "action": action.name,
-                "object_id": object_id if object_id and _ID.fullmatch(object_id) else None,
-                "outcome": AuditOutcome.REFUSED if error else AuditOutcome.SUCCEEDED,
-                "error_code": error.code.value if error else None,
-                "detail": _short(error) if error else detail,
-                "request_id": call.request_id,
-            }
-        ],
+    # Out of the ordinary ones are written by themselves, so that one that can't be written fails alone.
+    audit.add(
+        tx,
+        {
+            "id": new_id(Prefix.AUDIT, tx.now),
+            "org_id": tx.org_id,
+            "at": tx.now,
+            "token_id": call.viewer.token_id,
+            "token_name": call.viewer.token_name,
+            "action": action.name,
+            "object_id": object_id if object_id and _ID.fullmatch(object_id) else None,
+            "outcome": AuditOutcome.REFUSED if error else AuditOutcome.SUCCEEDED,
+            "error_code": error.code.value if error else None,
+            "detail": _short(error) if error else detail,
+            "request_id": call.request_id,
+        },
+        at_once=tx.touched or error is not None,
     )
 
 

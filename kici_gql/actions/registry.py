@@ -10,8 +10,10 @@ from kici_gql.tables import Registry
 
 def announce(tx: Tx, cluster_id: str, version: str | None) -> None:
     """Note the version that an orchestrator says its registry has; the report of it may still be on its way."""
+    if version is None:
+        return
     known = workflows.registry(tx.connection, cluster_id)
-    if version is not None and (known is None or known.announced_version != version):
+    if known is None or known.announced_version != version:
         write(tx, cluster_id, {"announced_version": version, "announced_at": tx.now})
 
 

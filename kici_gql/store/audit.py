@@ -1,14 +1,27 @@
 """The audit log and the memory of idempotency keys."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from kici_gql.store.prepared import prepared_insert
 from kici_gql.store.records import fetch_one
+from kici_gql.store.transaction import Tx
 from kici_gql.tables import Audit, Idempotency, table_of
 
 _audit = table_of(Audit)
 _idempotency = table_of(Idempotency)
+_ADD = prepared_insert(Audit)
+_COLUMNS = [column.name for column in _audit.c]
+
+
+def add(tx: Tx, row: Mapping[str, Any], *, at_once: bool) -> None:
+    """Write one entry, a value for each column: at once, or with those of other transactions."""
+    tx.later(_ADD, [[row[name] for name in _COLUMNS]])
+    if at_once:
+        tx.flush()
 
 
 def remembered(

@@ -1,6 +1,7 @@
 """The database: where connections come from, and `Store.transaction`, the only place that commits."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kici_gql.events import Entry
 from kici_gql.settings import Settings
-from kici_gql.store.transaction import Job, Outcome, Tx, about_values, run_batch
+from kici_gql.store.transaction import Job, Memory, Outcome, Tx, about_values, run_batch
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -146,13 +147,14 @@ class _SqliteWriter:
         self._engine = create_engine(sync_url, json_serializer=_dumps, json_deserializer=orjson.loads)
         _prepare_sqlite(self._engine, begin="BEGIN IMMEDIATE")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._memories: defaultdict[str | None, Memory] = defaultdict(Memory)
 
     async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, jobs, now)
 
     def _run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
         with self._engine.connect() as connection:
-            return run_batch(connection, jobs, now)
+            return run_batch(connection, jobs, now, self._memories)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
@@ -164,10 +166,11 @@ class _PostgresWriter:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._memories: defaultdict[str | None, Memory] = defaultdict(Memory)
 
     async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
         async with self._engine.connect() as connection:
-            return await connection.run_sync(run_batch, jobs, now)
+            return await connection.run_sync(run_batch, jobs, now, self._memories)
 
     async def close(self) -> None:
         """The engine is disposed of with the readers, who share its pool."""
@@ -193,6 +196,9 @@ def _prepare_sqlite(engine: Engine, *, begin: str, query_only: bool = False) -> 
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "busy_timeout=5000",
+            "cache_size=-65536",
+            "wal_autocheckpoint=8000",
+            "temp_store=MEMORY",
             f"query_only={int(query_only)}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -6,22 +6,25 @@ only writer, or by PostgreSQL's row lock. A reader therefore never sees event n+
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
 from kici_gql.errors import InvalidInput, KiciError, Unavailable
-from kici_gql.events import Cursor, Entry, Event, encode_events, iso
+from kici_gql.events import Cursor, Entry, Event, Topic, encode_events, iso
+from kici_gql.store.prepared import Pending, Prepared, Row, prepared_insert, sqlite_driver
 from kici_gql.tables import LogEntry, Org, table_of
 
 _log = logging.getLogger(__name__)
 _org = table_of(Org)
-_entry = table_of(LogEntry)
+
+_MAX_REMEMBERED = 2000
 
 
 @dataclass(slots=True)
@@ -32,15 +35,65 @@ class Head:
     seq: int
 
 
-class Tx:
-    """What one piece of work may do: statements on `connection`, and events appended to its org's log."""
+class Memory:
+    """What the writer knows of an org's fleet without reading it again.
 
-    def __init__(self, connection: Connection, org_id: str | None, head: Head | None, now: datetime) -> None:
-        self.connection = connection
+    It holds as long as nobody changed the fleet behind its back, and whoever does so moves the org's log: what is
+    remembered at one position is true there, and nowhere else. A position is reached by commits alone, and the head
+    of the log is locked when it is compared, so this is as exact with many processes as with one.
+    """
+
+    def __init__(self) -> None:
+        self._position: tuple[str, int] | None = None
+        self.known: dict[str, Any] = {}
+
+    def at(self, head: Head) -> "Memory":
+        """This memory, emptied unless it was true at that position."""
+        if self._position != (head.epoch, head.seq) or len(self.known) > _MAX_REMEMBERED:
+            self.known.clear()
+            self._position = (head.epoch, head.seq)
+        return self
+
+    def move(self, head: Head, events: Sequence[Event]) -> None:
+        """Follow the log over events that did not change the fleet; others end what is remembered."""
+        if all(event.type.topic is not Topic.INFRASTRUCTURE for event in events):
+            self._position = (head.epoch, head.seq)
+
+
+class Tx:
+    """What one piece of work may do: statements on `connection`, rows that can wait, and events appended to its org's log."""
+
+    def __init__(
+        self, batch: "_Batch", org_id: str | None, head: Head | None, now: datetime, memory: Memory
+    ) -> None:
         self.now = now
+        self.memory = memory
+        self.events: list[Event] = []
+        """Appended so far."""
+        self.waiting = Pending()
+        self.touched = False
+        self._batch = batch
         self._org_id = org_id
         self._head = head
-        self._events: list[Event] = []
+
+    @property
+    def connection(self) -> Connection:
+        """The database, with all that was done before in it. What never asks for it is never held up by it."""
+        connection = self._batch.connection
+        if not self.touched:
+            self.touched = True
+            self._batch.waiting.flush(connection)
+            _execute(connection, "SAVEPOINT job")
+        self.waiting.flush(connection)
+        return connection
+
+    def flush(self) -> None:
+        """Write what waits, under the savepoint of this transaction."""
+        self.waiting.flush(self.connection)
+
+    def later(self, prepared: Prepared, rows: Sequence[Row]) -> None:
+        """Write these rows before anybody could read them, together with others."""
+        self.waiting.add(prepared, rows)
 
     @property
     def org_id(self) -> str:
@@ -53,7 +106,7 @@ class Tx:
         """Sequence number of the newest event, those appended here included."""
         if self._head is None:
             raise RuntimeError("this transaction belongs to no org")
-        return self._head.seq + len(self._events)
+        return self._head.seq + len(self.events)
 
     @property
     def cursor(self) -> Cursor:
@@ -64,7 +117,7 @@ class Tx:
 
     def append(self, event: Event) -> int:
         """Add an event to the org's log; it becomes visible with the commit. Returns its sequence number."""
-        self._events.append(event)
+        self.events.append(event)
         return self.seq
 
     def entries(self) -> list[Entry]:
@@ -73,7 +126,7 @@ class Tx:
         if self._head is None:
             return entries
         seq, at = self._head.seq, iso(self.now)
-        for topic, run in groupby(self._events, key=lambda event: event.type.topic):
+        for topic, run in groupby(self.events, key=lambda event: event.type.topic):
             events = list(run)
             entries.append(Entry(self.org_id, seq + 1, seq + len(events), topic, at, encode_events(events)))
             seq += len(events)
@@ -125,12 +178,26 @@ class Outcome:
             self.job.future.set_result(self.value)
 
 
-def run_batch(connection: Connection, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
+def run_batch(
+    connection: Connection, jobs: Sequence[Job], now: datetime, memories: defaultdict[str | None, Memory]
+) -> list[Outcome]:
     """Run all jobs in one database transaction, each in a savepoint of its own, and commit."""
+    try:
+        return _run_batch(connection, jobs, now, memories)
+    except BaseException:
+        memories.clear()  # they followed the log to where it never came
+        raise
+
+
+def _run_batch(
+    connection: Connection, jobs: Sequence[Job], now: datetime, memories: defaultdict[str | None, Memory]
+) -> list[Outcome]:
     with connection.begin():
         heads = _lock_heads(connection, {job.org_id for job in jobs if job.org_id is not None})
         before = {org_id: head.seq for org_id, head in heads.items()}
-        outcomes = [_run_one(connection, job, heads, now) for job in jobs]
+        batch = _Batch(connection, Pending())
+        outcomes = [_run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
+        batch.waiting.flush(connection)
         _write_log(connection, [entry for outcome in outcomes for entry in outcome.entries], now)
         moved = [{"_id": id_, "_seq": head.seq} for id_, head in heads.items() if head.seq != before[id_]]
         if moved:
@@ -141,21 +208,42 @@ def run_batch(connection: Connection, jobs: Sequence[Job], now: datetime) -> lis
 _MOVE_HEAD = update(_org).where(_org.c.id == bindparam("_id")).values(last_seq=bindparam("_seq"))
 
 
-def _run_one(connection: Connection, job: Job, heads: dict[str, Head], now: datetime) -> Outcome:
+@dataclass(slots=True)
+class _Batch:
+    connection: Connection
+    waiting: Pending
+
+
+def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, memory: Memory) -> Outcome:
     head = heads.get(job.org_id) if job.org_id is not None else None
-    tx = Tx(connection, job.org_id, head, now)
-    connection.exec_driver_sql("SAVEPOINT job")
+    tx = Tx(batch, job.org_id, head, now, memory.at(head) if head is not None else Memory())
     try:
         value = job.work(tx)
         entries = tx.entries()
+        if tx.touched:
+            tx.waiting.flush(batch.connection)
     except Exception as error:  # noqa: BLE001 - one bad push fails alone, whatever is wrong with it
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+        if tx.touched:
+            _execute(batch.connection, "ROLLBACK TO SAVEPOINT job")
+        memory.known.clear()
         return Outcome(job, error=error)
     finally:
-        connection.exec_driver_sql("RELEASE SAVEPOINT job")
+        if tx.touched:
+            _execute(batch.connection, "RELEASE SAVEPOINT job")
+    for prepared, rows in tx.waiting.drained():
+        batch.waiting.add(prepared, rows)
     if head is not None:
         head.seq = tx.seq
+        memory.move(head, tx.events)
     return Outcome(job, value, entries=entries)
+
+
+def _execute(connection: Connection, sql: str) -> None:
+    driver = sqlite_driver(connection)
+    if driver is not None:
+        driver.execute(sql)
+    else:
+        connection.exec_driver_sql(sql)
 
 
 def _lock_heads(connection: Connection, org_ids: set[str]) -> dict[str, Head]:
@@ -172,18 +260,10 @@ def _lock_heads(connection: Connection, org_ids: set[str]) -> dict[str, Head]:
 
 
 def _write_log(connection: Connection, entries: Sequence[Entry], now: datetime) -> None:
-    if entries:
-        connection.execute(
-            insert(_entry),
-            [
-                {
-                    "org_id": entry.org_id,
-                    "seq": entry.seq,
-                    "first_seq": entry.first_seq,
-                    "topic": entry.topic.value,
-                    "at": now,
-                    "body": entry.body,
-                }
-                for entry in entries
-            ],
-        )
+    _ADD_ENTRY.run(
+        connection,
+        [(entry.org_id, entry.seq, entry.first_seq, entry.topic.value, now, entry.body) for entry in entries],
+    )
+
+
+_ADD_ENTRY = prepared_insert(LogEntry, as_json=False)

@@ -1,0 +1,129 @@
+"""The short way of a heartbeat leaves what the long way leaves, and is taken only where nothing else happened."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kici_gql.actions import orchestrators, steady
+from kici_gql.errors import Forbidden, UnknownConnection
+from kici_gql.store import Tx
+from kici_gql.tables import Agent, Audit, Liveness, Orchestrator
+from tests.world import World, agent, beat_of, beating, scaler
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each heartbeat, whether it went the short way."""
+    found: list[bool] = []
+    take = steady.take
+
+    def noting(*args: Any) -> Any:
+        result = take(*args)
+        found.append(result is not None)
+        return result
+
+    monkeypatch.setattr(steady, "take", noting)
+    return found
+
+
+async def fleet(world: World) -> str:
+    connection = await world.connect(
+        scalers=[scaler()], agents=[agent("a1", labels=["x"]), agent("a2", None), agent("a3")]
+    )
+    await world.beat(connection, ["a1", "a2"])
+    return connection
+
+
+async def test_both_ways_leave_the_same(
+    any_world: World, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await fleet(any_world)
+    states = []
+    figures = beat_of("a1", memory_used_mb=77, active_jobs=2)
+    for _ in range(3):
+        any_world.clock.advance(20)  # type: ignore[attr-defined]
+        await any_world.beat(connection, ["a1", "a2"])
+        await any_world.beat(connection, [figures], running_jobs=3, memory_used_mb=5, uptime_seconds=9)
+        rows = await any_world.rows(Orchestrator), await any_world.rows(Agent)
+        entries = (await any_world.log())[-2:]
+        states.append((repr(rows), [entry.body for entry in entries]))
+        monkeypatch.setattr(any_world, "clock", any_world.clock)
+        any_world.clock.advance(-20)  # type: ignore[attr-defined]
+        if len(states) == 2:
+            monkeypatch.setattr(steady, "take", lambda *_: None)
+    assert states[1] == states[0]
+    assert states[2] == states[0]
+    assert taken == [False, False, True, True, True], "the first beat brings them ONLINE"
+
+
+async def test_whatever_is_not_steady_takes_the_long_way(any_world: World, taken: list[bool]) -> None:
+    connection = await fleet(any_world)
+    for names, queued in ((["a1", "a3"], 0), (["a1", "nobody"], 0), (["a1"], 1)):
+        taken.clear()
+        done = await any_world.beat(connection, names, queued_jobs=queued)
+        assert taken == [False]
+        assert done.result["unknown"] == (["nobody"] if "nobody" in names else [])
+    any_world.clock.advance(61)  # type: ignore[attr-defined]
+    await any_world.sweep()
+    assert {row.liveness for row in await any_world.rows(Agent)} == {Liveness.LATE}
+    taken.clear()
+    await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
+    await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
+    await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
+    assert taken == [False, False, True], "liveness changed, so the first one ended what was remembered"
+    assert {row.liveness for row in await any_world.rows(Agent)} == {Liveness.ONLINE}
+
+
+async def test_a_new_connection_ends_the_old_one_for_the_short_way_too(any_world: World) -> None:
+    old = await fleet(any_world)
+    await any_world.beat(old, ["a1"])
+    await any_world.connect(scalers=[scaler()], agents=[agent("a1")])
+    with pytest.raises(UnknownConnection):
+        await any_world.beat(old, ["a1"])
+
+
+async def test_a_token_without_the_right_has_no_short_way(any_world: World) -> None:
+    connection = await fleet(any_world)
+    await any_world.beat(connection, ["a1"])
+    with pytest.raises(Forbidden):
+        await orchestrators.heartbeat(any_world.call("VIEWER"), beating(connection, ["a1"]))
+    with pytest.raises(UnknownConnection):
+        await any_world.beat(connection, ["a1"], org="other")
+
+
+async def test_beats_of_one_batch_are_written_once_and_told_each(any_world: World, taken: list[bool]) -> None:
+    connection = await fleet(any_world)
+    before = len(await any_world.events()), len(await any_world.rows(Audit))
+    beats = [beat_of("a1", memory_used_mb=number) for number in range(40)]
+    await asyncio.gather(*(any_world.beat(connection, [beat]) for beat in beats))
+    assert all(taken[2:])
+    [row] = await any_world.rows(Agent, agent_id="a1")
+    assert row.memory_used_mb == 39
+    assert len(await any_world.events()) == before[0] + 80
+    assert len(await any_world.rows(Audit)) == before[1] + 40
+
+
+async def test_a_reader_in_the_same_batch_sees_what_waits_and_a_failure_takes_nothing_with_it(
+    any_world: World,
+) -> None:
+    connection = await fleet(any_world)
+
+    def look(tx: Tx) -> int:
+        rows = tx.connection.exec_driver_sql("SELECT memory_used_mb FROM agent WHERE agent_id = 'a1'")
+        return int(rows.scalar_one())
+
+    def fail(tx: Tx) -> None:
+        tx.connection.exec_driver_sql("UPDATE agent SET memory_used_mb = 1")
+        raise UnknownConnection("on purpose")
+
+    done = await asyncio.gather(
+        any_world.beat(connection, [beat_of("a1", memory_used_mb=500)]),
+        any_world.store.transaction(any_world.org_id, fail),
+        any_world.store.transaction(any_world.org_id, look),
+        any_world.beat(connection, [beat_of("a1", memory_used_mb=600)]),
+        return_exceptions=True,
+    )
+    assert isinstance(done[1], UnknownConnection)
+    assert done[2] == 500
+    assert [row.memory_used_mb for row in await any_world.rows(Agent, agent_id="a1")] == [600]
