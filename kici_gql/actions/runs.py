@@ -162,7 +162,7 @@ def _change_run(tx: Tx, row: Run, changes: dict[str, Any]) -> Run:
         new = records.change(tx.connection, Run, row.id, {"duration_ms": duration})
     if (new.duration_ms if new.duration_ms is not None else -1) != new.duration_order_ms:
         new = records.change(tx.connection, Run, row.id, {"duration_order_ms": new.duration_ms})
-    share = metrics.share_of(new.status, new.duration_ms).minus(before)
+    share = metrics.share_of(new.status, new.duration_ms) - before
     if share != NOTHING:
         runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(new.queued_at), asdict(share))
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))

@@ -1,7 +1,8 @@
 """Figures of runs that can be added up: what one run contributes to the span it was queued in."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
+from operator import add, sub
 
 from kici_gql.tables import JobStatus, RunStatus
 
@@ -20,15 +21,11 @@ class Share:
     timed: int = 0
     duration_ms: int = 0
 
-    def minus(self, other: "Share") -> "Share":
-        return Share(
-            self.runs - other.runs,
-            self.succeeded - other.succeeded,
-            self.failed - other.failed,
-            self.cancelled - other.cancelled,
-            self.timed - other.timed,
-            self.duration_ms - other.duration_ms,
-        )
+    def __add__(self, other: "Share") -> "Share":
+        return Share(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: "Share") -> "Share":
+        return Share(*map(sub, astuple(self), astuple(other)))
 
 
 NOTHING = Share()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Text, and_, cast, func, not_, or_, true
+from sqlalchemy import ColumnElement, Integer, Text, and_, cast, not_, or_, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
@@ -87,7 +87,7 @@ def _clause(model: type[SQLModel], condition: Condition) -> ColumnElement[bool]:
 
 def _holds(whole: ColumnElement[Any], part: str) -> ColumnElement[bool]:
     """Whether a text has another in it, to the letter: LIKE takes a case for another on SQLite."""
-    return func.replace(whole, part, "") != whole if part else true()
+    return _PlaceInSql(whole, part) > 0 if part else true()
 
 
 # Databases disagree about the case of letters beyond A to Z, and so with Python: those keep theirs.
@@ -96,6 +96,23 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 def _lower(text: str) -> str:
     return text.translate(_LOWER)
+
+
+class _PlaceInSql(FunctionElement[int]):
+    """Where a text first has another in it, counted from 1; 0 when it has not."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_PlaceInSql)
+def _compile_place(element: _PlaceInSql, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_PlaceInSql, "postgresql")
+def _compile_place_for_postgresql(element: _PlaceInSql, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
 
 
 class _LowerInSql(FunctionElement[str]):

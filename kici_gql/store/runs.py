@@ -16,6 +16,8 @@ _step = table_of(Step)
 _bucket = table_of(RunBucket)
 _figures = table_of(JobFigures)
 
+FIGURES = ("runs", "succeeded", "failed", "cancelled", "timed", "duration_ms")
+
 ACTIVE = (RunStatus.PENDING, RunStatus.HELD, RunStatus.RUNNING, RunStatus.CANCELLING)
 
 
@@ -58,13 +60,14 @@ def latest(
     connection: Connection, org_id: str, limit: int, conditions: Sequence[ColumnElement[bool]]
 ) -> Sequence[Run]:
     """The newest runs of the org that fulfil the conditions, newest first."""
-    query = select(_run).where(_run.c.org_id == org_id, *conditions).order_by(_run.c.id.desc()).limit(limit)
-    return fetch_all(connection, query, Run)
+    order = _run.c.id.desc()
+    found = select(_run.c.id).where(_run.c.org_id == org_id, *conditions).order_by(order).limit(limit)
+    return fetch_all(connection, select(_run).where(_run.c.id.in_(found)).order_by(order), Run)
 
 
 def add_share(connection: Connection, org_id: str, start: datetime, figures: Mapping[str, int]) -> None:
     """Add to the figures of one span, by column; negative ones take away."""
-    _add(connection, _bucket, {"org_id": org_id, "start": start}, figures)
+    _add(connection, _bucket, {"org_id": org_id, "start": start}, figures, hour=start.replace(minute=0))
 
 
 def add_jobs(connection: Connection, org_id: str, queued: int, running: int) -> None:
@@ -72,18 +75,23 @@ def add_jobs(connection: Connection, org_id: str, queued: int, running: int) -> 
     _add(connection, _figures, {"org_id": org_id}, {"queued": queued, "running": running})
 
 
-def _add(connection: Connection, table: Any, key: Mapping[str, Any], values: Mapping[str, int]) -> None:
-    insert = (
-        (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table).values(**key, **values)
-    )
+def _add(
+    connection: Connection, table: Any, key: Mapping[str, Any], values: Mapping[str, int], **fixed: Any
+) -> None:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(table).values(**key, **values, **fixed)
     added = {name: table.c[name] + insert.excluded[name] for name in values}
     connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=added))
 
 
-def buckets(connection: Connection, org_id: str, since: datetime) -> Sequence[RunBucket]:
-    """Figures of the spans from `since` on, oldest first."""
+def hours(connection: Connection, org_id: str, since: datetime) -> Sequence[RunBucket]:
+    """Figures of the spans from `since` on, added up by the hour, oldest first."""
+    sums = [func.sum(_bucket.c[name]).label(name) for name in FIGURES]
     query = (
-        select(_bucket).where(_bucket.c.org_id == org_id, _bucket.c.start >= since).order_by(_bucket.c.start)
+        select(_bucket.c.hour, *sums)
+        .where(_bucket.c.org_id == org_id, _bucket.c.start >= since)
+        .group_by(_bucket.c.hour)
+        .order_by(_bucket.c.hour)
     )
     return fetch_all(connection, query, RunBucket)
 

@@ -14,25 +14,31 @@ from sqlmodel import Field, SQLModel
 from kici_gql.tables.columns import big_column, json_column, word_column
 from kici_gql.tables.words import JobStatus, RunStatus, StepStatus
 
+_FILTERS = ("status", "workflow_name", "branch", "repository", "trigger_type", "cluster_id", "workflow_id")
+
 
 class Run(SQLModel, table=True):
     """One execution. `stamps` says when the orchestrator last spoke of each column (see `rules.merging`).
 
     `status_by_server` marks a verdict of ours, which any report of the orchestrator overrules.
+
+    One index for each filter, for those who use one. One for each order, with the columns of all filters in it: any
+    number of filters is answered from that index alone, in order, so no page is ever sorted.
     """
 
     __table_args__ = (
         UniqueConstraint("cluster_id", "external_id"),
-        Index("run_org", "org_id", "id"),
+        Index("run_external", "org_id", "external_id"),
         Index("run_status", "org_id", "status", "id"),
         Index("run_workflow", "org_id", "workflow_name", "id"),
         Index("run_branch", "org_id", "branch", "id"),
         Index("run_repository", "org_id", "repository", "id"),
         Index("run_trigger", "org_id", "trigger_type", "id"),
-        Index("run_cluster", "cluster_id", "id"),
-        Index("run_workflow_id", "workflow_id", "id"),
-        Index("run_queued", "org_id", "queued_at", "id"),
-        Index("run_duration", "org_id", "duration_order_ms", "id"),
+        Index("run_cluster", "org_id", "cluster_id", "id"),
+        Index("run_workflow_id", "workflow_id", "org_id", "id"),
+        Index("run_created", "org_id", "id", *_FILTERS),
+        Index("run_queued", "org_id", "queued_at", "id", *_FILTERS),
+        Index("run_duration", "org_id", "duration_order_ms", "id", *_FILTERS),
     )
 
     id: str = Field(primary_key=True)
@@ -131,6 +137,7 @@ class RunBucket(SQLModel, table=True):
 
     org_id: str = Field(primary_key=True, foreign_key="org.id")
     start: datetime = Field(primary_key=True)
+    hour: datetime
     runs: int = 0
     succeeded: int = 0
     failed: int = 0

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from kici_gql.errors import InvalidInput
 from kici_gql.rules import metrics as rules
+from kici_gql.rules.metrics import Share
 from kici_gql.store import runs
 
 MAX_WINDOW_HOURS = 24 * 31
@@ -58,45 +59,39 @@ def check_window(hours: int) -> int:
 def read_metrics(connection: Connection, org_id: str, hours: int, now: datetime) -> ExecutionMetrics:
     """Adds up what is kept of each five minutes: the cost depends on the window, not on the runs."""
     since = rules.bucket_of(now - timedelta(hours=hours))
-    buckets = runs.buckets(connection, org_id, since)
-    succeeded = sum(each.succeeded for each in buckets)
-    failed = sum(each.failed for each in buckets)
+    points = {
+        each.hour: Share(**{name: int(getattr(each, name)) for name in runs.FIGURES})
+        for each in runs.hours(connection, org_id, since)
+    }
+    whole = sum(points.values(), rules.NOTHING)
     queued, running = runs.job_figures(connection, org_id)
-    points: dict[datetime, list[int]] = {}
     hour = since.replace(minute=0)
     while hour <= now:
-        points[hour] = [0] * 6
+        points.setdefault(hour, rules.NOTHING)
         hour += timedelta(hours=1)
-    for each in buckets:
-        figures = (each.runs, each.succeeded, each.failed, each.cancelled, each.timed, each.duration_ms)
-        point = points.setdefault(each.start.replace(minute=0), [0] * 6)
-        points[each.start.replace(minute=0)] = [a + b for a, b in zip(point, figures, strict=True)]
     return ExecutionMetrics(
         window_hours=hours,
         since=since,
-        total_runs=sum(each.runs for each in buckets),
-        succeeded_runs=succeeded,
-        failed_runs=failed,
-        cancelled_runs=sum(each.cancelled for each in buckets),
-        success_rate=rules.success_rate(succeeded, failed),
-        average_duration_ms=_average(
-            sum(each.duration_ms for each in buckets), sum(each.timed for each in buckets)
-        ),
+        total_runs=whole.runs,
+        succeeded_runs=whole.succeeded,
+        failed_runs=whole.failed,
+        cancelled_runs=whole.cancelled,
+        success_rate=rules.success_rate(whole.succeeded, whole.failed),
+        average_duration_ms=_average(whole.duration_ms, whole.timed),
         queued_jobs=queued,
         running_jobs=running,
-        series=[_point(at, figures) for at, figures in sorted(points.items())],
+        series=[_point(at, share) for at, share in sorted(points.items())],
     )
 
 
-def _point(at: datetime, figures: list[int]) -> MetricsPoint:
-    total, succeeded, failed, cancelled, timed, duration_ms = figures
+def _point(at: datetime, share: Share) -> MetricsPoint:
     return MetricsPoint(
         at=at,
-        runs=total,
-        succeeded=succeeded,
-        failed=failed,
-        cancelled=cancelled,
-        average_duration_ms=_average(duration_ms, timed),
+        runs=share.runs,
+        succeeded=share.succeeded,
+        failed=share.failed,
+        cancelled=share.cancelled,
+        average_duration_ms=_average(share.duration_ms, share.timed),
     )
 
 

@@ -116,6 +116,7 @@ def upgrade() -> None:
         "run_bucket",
         sa.Column("org_id", sa.String(), nullable=False),
         sa.Column("start", sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("hour", sqltypes.UTCDateTime(), nullable=False),
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.Column("succeeded", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
@@ -415,15 +416,60 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.create_index("run_branch", ["org_id", "branch", "id"], unique=False)
-        batch_op.create_index("run_cluster", ["cluster_id", "id"], unique=False)
-        batch_op.create_index("run_duration", ["org_id", "duration_order_ms", "id"], unique=False)
-        batch_op.create_index("run_org", ["org_id", "id"], unique=False)
-        batch_op.create_index("run_queued", ["org_id", "queued_at", "id"], unique=False)
+        batch_op.create_index("run_cluster", ["org_id", "cluster_id", "id"], unique=False)
+        batch_op.create_index(
+            "run_duration",
+            [
+                "org_id",
+                "duration_order_ms",
+                "id",
+                "status",
+                "workflow_name",
+                "branch",
+                "repository",
+                "trigger_type",
+                "cluster_id",
+                "workflow_id",
+            ],
+            unique=False,
+        )
+        batch_op.create_index(
+            "run_created",
+            [
+                "org_id",
+                "id",
+                "status",
+                "workflow_name",
+                "branch",
+                "repository",
+                "trigger_type",
+                "cluster_id",
+                "workflow_id",
+            ],
+            unique=False,
+        )
+        batch_op.create_index("run_external", ["org_id", "external_id"], unique=False)
+        batch_op.create_index(
+            "run_queued",
+            [
+                "org_id",
+                "queued_at",
+                "id",
+                "status",
+                "workflow_name",
+                "branch",
+                "repository",
+                "trigger_type",
+                "cluster_id",
+                "workflow_id",
+            ],
+            unique=False,
+        )
         batch_op.create_index("run_repository", ["org_id", "repository", "id"], unique=False)
         batch_op.create_index("run_status", ["org_id", "status", "id"], unique=False)
         batch_op.create_index("run_trigger", ["org_id", "trigger_type", "id"], unique=False)
         batch_op.create_index("run_workflow", ["org_id", "workflow_name", "id"], unique=False)
-        batch_op.create_index("run_workflow_id", ["workflow_id", "id"], unique=False)
+        batch_op.create_index("run_workflow_id", ["workflow_id", "org_id", "id"], unique=False)
 
     op.create_table(
         "secret_backend",
@@ -859,7 +905,8 @@ def downgrade() -> None:
         batch_op.drop_index("run_status")
         batch_op.drop_index("run_repository")
         batch_op.drop_index("run_queued")
-        batch_op.drop_index("run_org")
+        batch_op.drop_index("run_external")
+        batch_op.drop_index("run_created")
         batch_op.drop_index("run_duration")
         batch_op.drop_index("run_cluster")
         batch_op.drop_index("run_branch")
