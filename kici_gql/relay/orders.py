@@ -203,6 +203,8 @@ def _complete(tx: Tx, call: Call, connection_id: str, command_id: str, verdict: 
     if verdict.succeeded and isinstance(started, str) and row.run_id is not None:
         _take_over(tx, row.run_id, started)
     commands.settle(tx, row, verdict.succeeded, verdict.message, dict(verdict.result))
+    if verdict.succeeded and row.kind is CommandKind.CANCEL and row.run_id is not None:
+        _change_run(tx, row.run_id, {"cancelled_by": row.requested_by})  # no report ever says it
     return {"command_id": row.id, "object_id": row.id}
 
 
@@ -212,10 +214,15 @@ def _take_over(tx: Tx, run_id: str, started: str) -> None:
     if run is None or run.external_id == started:
         return
     if run_store.by_external_ids(tx.connection, run.cluster_id, [started]):
-        if not merging.is_final(
-            run.status
-        ):  # its reports came long before the answer, and made a run of their own
+        # Its reports came long before the answer, and made a run of their own.
+        if not merging.is_final(run.status):
             run_actions.server_verdict(tx, run, RunStatus.FAILED, f"it runs as {started}")
         return
-    new = records.change(tx.connection, Run, run.id, {"external_id": started, "revision": run.revision + 1})
-    tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))
+    _change_run(tx, run_id, {"external_id": started})
+
+
+def _change_run(tx: Tx, run_id: str, values: Result) -> None:
+    run = records.by_id(tx.connection, Run, tx.org_id, run_id)
+    if run is not None:
+        new = records.change(tx.connection, Run, run.id, values | {"revision": run.revision + 1})
+        tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 
+from sqlalchemy import Connection
+
 from kici_gql.actions import logs, orchestrators, runs, settings_reports, workflows
 from kici_gql.actions.inventory import host_columns
 from kici_gql.actions.perform import Action, Call, Result, perform
@@ -92,6 +94,8 @@ class Scribe:
                     await self._refit(inventory)
                 case Amend():
                     await self._amend(effect)
+                case Registrations() | Backends() if not await self._speaks_for_cluster():
+                    logger.warning("%s: another cluster of this name was here first", self.cluster_name)
                 case Registrations(registry):
                     listing = shapes.Listing(
                         self.connection_id, registry.registry_version, registry.workflows
@@ -103,6 +107,10 @@ class Scribe:
         except KiciError as error:
             kind = type(effect).__name__.lower()
             logger.warning("%s: a %s was not taken: %s", self.cluster_name, kind, error.message)
+
+    async def _speaks_for_cluster(self) -> bool:
+        store, org_id = self.call.store, self.call.viewer.org_id
+        return await store.read(_speaks_for_cluster, org_id, self.orchestrator_id)
 
     async def _refit(self, inventory: Inventory) -> None:
         await orchestrators.report_inventory(
@@ -136,6 +144,16 @@ def _change(tx: Tx, call: Call, connection_id: str, values: Result) -> Result:
         changes.orchestrator(tx, new)
         changes.finish(tx)
     return {"object_id": row.id}
+
+
+def _speaks_for_cluster(connection: Connection, org_id: str, orchestrator_id: str) -> bool:
+    """Two unrelated clusters can have one name. What belongs to the whole cluster is the elder one's to tell."""
+    row = records.by_id(connection, Orchestrator, org_id, orchestrator_id)
+    if row is None:
+        return False
+    members = fleet.children(connection, Orchestrator, org_id, "cluster_id", [row.cluster_id])
+    present = [each for each in members if each.liveness in fleet.PRESENT or each.id == row.id]
+    return min(present, key=lambda each: each.id).cluster_key == row.cluster_key
 
 
 def _adopt(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
