@@ -42,7 +42,8 @@ class Context:
 
     @property
     def call(self) -> Call:
-        """This request as the actions want it."""
+        """This request as the actions want it. What was loaded until now may be out of date after it."""
+        self.load = Loaders(self.services.store, self.viewer.org_id)
         return Call(self.services.store, self.services.settings, self.viewer, self.request_id)
 
     def age_seconds(self, moment: datetime | str | None) -> int | None:
@@ -81,8 +82,8 @@ class Context:
     async def node(self, id_: str) -> Any:
         """The object with this global id, of whatever kind, or None when the org has none."""
         auth.require_reader(self.viewer)
-        if id_ == self.viewer.org_id:
-            return await self.org()
+        if id_.startswith(f"{Prefix.ORG}_"):
+            return await self.org() if id_ == self.viewer.org_id else None
         model = _MODELS.get(id_.partition("_")[0])
         if model is None:
             raise InvalidInput(

@@ -167,6 +167,8 @@ class Feed:
     async def _look_forever(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            if not self._tails:
+                continue
             with contextlib.suppress(Exception):  # the database is away: the next look will tell
                 for org_id, seq in (await self._store.read(log.heads, tuple(self._tails))).items():
                     self._heard(org_id, seq)
