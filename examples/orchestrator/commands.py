@@ -93,13 +93,14 @@ class Commands:
             return Answer(True, deed(command, command["payload"]))
         except (Refusal, TooManyRuns, ValueError) as refusal:
             return Answer(False, str(refusal))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             return Answer(False, f"its payload is not understood: {error!r}")
 
     def _run(self, command: Command, payload: dict[str, Any]) -> None:
         name = self._registered(payload)
         workflow = self.registry.workflows[name]
-        self.dispatcher.start(workflow, Order(payload["runId"], workflow.values(payload["inputs"])))
+        inputs = {str(key): str(value) for key, value in payload["inputs"].items()}
+        self.dispatcher.start(workflow, Order(str(payload["runId"]), workflow.values(inputs)))
 
     def _set_enabled(self, command: Command, payload: dict[str, Any]) -> None:
         self.registry.set_enabled(self._registered(payload), bool(payload["enabled"]))
@@ -113,7 +114,7 @@ class Commands:
         ended = [
             run_id for run_id in runs if self.dispatcher.cancel(run_id, command["requestedBy"], force=False)
         ]
-        return f"{len(ended)} active runs are cancelled"
+        return f"active runs that are cancelled: {len(ended)}"
 
     def _cancel(self, command: Command, payload: dict[str, Any]) -> None:
         if not self.dispatcher.cancel(payload["runId"], command["requestedBy"], bool(payload["force"])):

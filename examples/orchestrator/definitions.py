@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from orchestrator.timetable import check_schedule
 
+MAX_CHARACTERS: Final = 256 * 1024
 MAX_WORKFLOWS: Final = 100
 MAX_STEPS: Final = 200
 """Most steps of one workflow, in all its jobs: its whole state then fits into one message to the server."""
@@ -96,6 +97,8 @@ class Workflow:
 
 def parse(text: str) -> dict[str, Workflow]:
     """The workflows of a file, by name. Raises BadDefinition."""
+    if len(text) > MAX_CHARACTERS:
+        raise BadDefinition(f"{len(text)} characters are more than {MAX_CHARACTERS}")
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

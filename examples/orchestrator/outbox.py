@@ -78,6 +78,11 @@ class Outbox:
         self._empty.set()
 
     @property
+    def waiting(self) -> list[News]:
+        """What the server was not told yet, in order."""
+        return list(self._news)
+
+    @property
     def is_full(self) -> bool:
         return self._size > ROOM_BYTES or len(self._news) > ROOM_ENTRIES
 

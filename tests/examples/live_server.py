@@ -15,10 +15,11 @@ READY_SECONDS = 30.0
 
 
 class LiveServer:
-    """``kici-gql serve`` with short intervals: a beat a second, LATE after 2 s, LOST after 4 s."""
+    """``kici-gql serve`` with short intervals: a beat a second, LATE after 2 s, LOST after 4 s, or as `settings` say."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
+        self._settings = {f"KICI_GQL_{name.upper()}": value for name, value in settings.items()}
         self.port = _free_port()
         self.admin_token = f"kgq_{secrets.token_urlsafe(32)}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,6 +37,7 @@ class LiveServer:
             "KICI_GQL_HEARTBEAT_INTERVAL_SECONDS": "1",
             "KICI_GQL_LATE_AFTER_MISSED_BEATS": "2",
             "KICI_GQL_LOST_AFTER_SECONDS": "4",
+            **self._settings,
         }
         self._process = subprocess.Popen([sys.executable, "-m", "kici_gql", "serve"], env=environment)
         deadline = time.monotonic() + READY_SECONDS
@@ -64,10 +66,14 @@ class LiveServer:
 
     def execute(self, document: str, **variables: Any) -> dict[str, Any]:
         """The data of one operation by an admin."""
+        return self.execute_as(self.admin_token, document, **variables)
+
+    def execute_as(self, token: str, document: str, **variables: Any) -> dict[str, Any]:
+        """The data of one operation by the holder of a token."""
         answer = httpx.post(
             f"{self.url}/graphql",
             json={"query": document, "variables": variables},
-            headers={"Authorization": f"Bearer {self.admin_token}"},
+            headers={"Authorization": f"Bearer {token}"},
             timeout=10,
         ).json()
         assert "errors" not in answer, answer["errors"]
