@@ -10,6 +10,7 @@ from kici_gql.errors import Conflict, InvalidInput, NotFound, VersionConflict
 from kici_gql.rules import alerts as rules
 from kici_gql.rules import reports
 from kici_gql.rules.alerts import Problem
+from kici_gql.rules.secrets import redacted
 from kici_gql.store import Tx, records
 from kici_gql.store import alerts as store
 from kici_gql.tables import Alert, AlertKind, AlertState
@@ -59,7 +60,8 @@ async def acknowledge(
             )
         if alert.state is AlertState.RESOLVED:
             raise Conflict("the alert is resolved", hint="There is nothing to acknowledge.", path=["alertId"])
-        problems.changed(tx, alert, rules.acknowledged(alert, call.viewer.token_name, note, until, tx.now))
+        said = note and redacted(note)
+        problems.changed(tx, alert, rules.acknowledged(alert, call.viewer.token_name, said, until, tx.now))
         return {"alert_id": alert.id}
 
     given = [alert_id, note, until, expected_version]
@@ -74,5 +76,7 @@ def _report_one(tx: Tx, orchestrator_id: str, cluster_id: str, each: reports.Rep
         if alert is not None:
             problems.settle(tx, alert, [])
         return alert.id if alert is not None else None
-    found = Problem(key, AlertKind.REPORTED, each.severity, each.message, cluster_id, orchestrator_id)
+    found = Problem(
+        key, AlertKind.REPORTED, each.severity, redacted(each.message), cluster_id, orchestrator_id
+    )
     return problems.raise_alert(tx, found, []).id

@@ -5,7 +5,7 @@ from typing import Any
 from kici_gql.actions import commands
 from kici_gql.actions.commands import Wish
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
-from kici_gql.actions.surfaces import require_write
+from kici_gql.actions.surfaces import is_current, require_write
 from kici_gql.errors import NotFound
 from kici_gql.rules.reports import check_text
 from kici_gql.store import Tx, records, settings
@@ -31,7 +31,7 @@ async def sync_all(call: Call, cluster_id: str, idempotency_key: str | None) -> 
 
     def work(tx: Tx) -> Result:
         cluster = _cluster(tx, cluster_id)
-        require_write(tx.connection, tx.org_id, cluster.id, "backends.sync")
+        require_write(tx.connection, cluster, "backends.sync")
         return _asked(tx, call, Wish(CommandKind.BACKEND_SYNC_ALL, cluster.id))
 
     action = Action(
@@ -52,8 +52,8 @@ async def dead_letter(
 
     def work(tx: Tx) -> Result:
         cluster = _cluster(tx, cluster_id)
-        require_write(tx.connection, tx.org_id, cluster.id, operation)
-        _require_letter(tx, cluster.id, letter_id)
+        require_write(tx.connection, cluster, operation)
+        _require_letter(tx, cluster, letter_id)
         return _asked(tx, call, Wish(kind, cluster.id, payload={"deadLetterId": letter_id}))
 
     action = Action(
@@ -76,7 +76,7 @@ async def _about_backend(
             raise NotFound(
                 "there is no such secret backend", hint="Query secretBackends.", path=["secretBackendId"]
             )
-        require_write(tx.connection, tx.org_id, backend.cluster_id, operation)
+        require_write(tx.connection, _cluster(tx, backend.cluster_id), operation)
         wish = Wish(kind, backend.cluster_id, payload={"backend": backend.name})
         return _asked(tx, call, wish) | {"backend_id": backend.id}
 
@@ -96,9 +96,11 @@ def _asked(tx: Tx, call: Call, wish: Wish) -> Result:
     return {"command_id": row.id}
 
 
-def _require_letter(tx: Tx, cluster_id: str, letter_id: str) -> None:
+def _require_letter(tx: Tx, cluster: Cluster, letter_id: str) -> None:
     """For a cluster that reports its queue, refuse at once what is not in it."""
-    reported = settings.surface(tx.connection, tx.org_id, cluster_id, Surface.DEAD_LETTERS)
-    items: list[dict[str, Any]] = [] if reported is None else reported.document.get("items", [])
-    if reported is not None and all(item.get("id") != letter_id for item in items):
+    reported = settings.surface(tx.connection, tx.org_id, cluster.id, Surface.DEAD_LETTERS)
+    if reported is None or not is_current(cluster, reported.reported_at):
+        return
+    items: list[dict[str, Any]] = reported.document.get("items", [])
+    if all(item.get("id") != letter_id for item in items):
         raise NotFound("there is no such dead letter", hint="Query deadLetters.", path=["deadLetterId"])

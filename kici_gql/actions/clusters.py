@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kici_gql.actions import commands
+from kici_gql.actions import commands, naming
 from kici_gql.actions.commands import Wish
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.errors import NameTaken, NotFound, VersionConflict
@@ -44,7 +44,9 @@ async def rename(call: Call, wish: Rename, idempotency_key: str | None) -> Done:
         change(tx, cluster, {"pending_name": pending})
         members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [cluster.id])
         present = [row for row in members if row.liveness in fleet.PRESENT]
-        asked = _ask(tx, call, cluster, wish.name, present) if pending is not None else []
+        # A name that is taken back is told too: its orchestrators may have been told the other one.
+        told = pending is not None or cluster.pending_name is not None
+        asked = _ask(tx, call, cluster, wish.name, present) if told else []
         return {
             "cluster_id": cluster.id,
             "command_ids": asked,
@@ -78,3 +80,10 @@ def _require_free(tx: Tx, cluster: Cluster, name: str) -> None:
             raise NameTaken(
                 f"there is a cluster {name!r} already", hint="Choose another name.", path=["name"]
             )
+    holder = naming.formerly(tx, name)
+    if holder is not None and holder.id != cluster.id:
+        raise NameTaken(
+            f"cluster {holder.name} was called {name!r} lately",
+            hint=f"The old name leads to it for {names.FORMER_NAME_KEPT.days} days; choose another name, or wait.",
+            path=["name"],
+        )

@@ -9,9 +9,10 @@ from kici_gql.actions.orchestrators import connected
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.runs import server_verdict
 from kici_gql.actions.workflows import apply_answer
-from kici_gql.errors import ClusterDisconnected, Conflict, NotFound
+from kici_gql.errors import ClusterDisconnected, Conflict, InvalidInput, NotFound
 from kici_gql.events import Event, EventType
 from kici_gql.rules import reports
+from kici_gql.rules.secrets import redacted, redacted_all
 from kici_gql.store import Store, Tx, commands, fleet, records
 from kici_gql.tables import (
     Cluster,
@@ -27,6 +28,7 @@ from kici_gql.tables import (
 )
 
 _SWEEP_LIMIT = 500
+_MAX_RESULT = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ async def complete(
     def check() -> None:
         if message is not None:
             reports.check_text(message, ["message"], reports.MAX_MESSAGE, empty=True)
+        if len(str(result)) > _MAX_RESULT:
+            raise InvalidInput(
+                "the result is too long", hint=f"At most {_MAX_RESULT} characters.", path=["result"]
+            )
 
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
@@ -121,7 +127,13 @@ def settle(tx: Tx, row: Command, succeeded: bool, message: str | None, result: d
     _change(
         tx,
         row,
-        {"state": state, "completed_at": tx.now, "due_at": None, "message": message, "result": result},
+        {
+            "state": state,
+            "completed_at": tx.now,
+            "due_at": None,
+            "message": message and redacted(message),
+            "result": {redacted(key): redacted_all(value) for key, value in result.items()},
+        },
     )
     if succeeded:
         apply_answer(tx, row)
@@ -157,8 +169,7 @@ def _give_up_run(tx: Tx, row: Command, reason: str) -> None:
 
 
 def _addressee(tx: Tx, cluster_id: str) -> Orchestrator:
-    members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [cluster_id])
-    present = [row for row in members if row.liveness in fleet.PRESENT]
+    present = fleet.speakers(tx.connection, tx.org_id, cluster_id)
     if not present:
         cluster = records.by_id(tx.connection, Cluster, tx.org_id, cluster_id)
         name = cluster.name if cluster is not None else "?"

@@ -10,6 +10,7 @@ from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.errors import NotFound
 from kici_gql.events import Event, EventType
 from kici_gql.rules import run_reports
+from kici_gql.rules.secrets import redacted_lines
 from kici_gql.store import Tx, logs, records, runs
 from kici_gql.tables import Job, LogChunk, Run
 
@@ -92,7 +93,7 @@ def _store(tx: Tx, run: Run, job: Job, step: int, first: int, lines: list[str], 
                 "run_id": run.id,
                 "bytes": size,
                 "at": tx.now,
-                "body": orjson.dumps(lines),
+                "body": orjson.dumps(redacted_lines(lines)),
             }
         ],
     )

@@ -1,5 +1,7 @@
 """Which cluster a connecting orchestrator belongs to, and when a new name takes effect."""
 
+from sqlalchemy import Connection
+
 from kici_gql.auth import Viewer
 from kici_gql.errors import Forbidden
 from kici_gql.events import Event, EventType
@@ -11,25 +13,30 @@ from kici_gql.tables import Cluster, Prefix, new_id
 def cluster_for(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster:
     """The cluster that the orchestrator belongs to; a new one when there is none of that name.
 
-    A name that a cluster is about to have makes it take that name. A name that it had before still leads to it, unless
-    another one has taken it; the answer of the connect carries the present name.
+    A name that a cluster is about to have makes it take that name. A name that it had lately still leads to it, and
+    the answer of the connect carries the present one. Only then does the cluster's key count: it is how a rename on
+    the orchestrator's own host is noticed, while a sibling that was not restarted still says the old name.
     """
-    name = report.cluster_name or viewer.cluster_name
+    bound = viewer.cluster_name and (orgs.binding(tx.connection, viewer.token_id) or viewer.cluster_name)
+    name = report.cluster_name or bound
     if name is None:
         return _unnamed(tx, report)
     cluster = fleet.cluster_named(tx.connection, tx.org_id, name)
+    if cluster is None and (waiting := fleet.cluster_pending(tx.connection, tx.org_id, name)) is not None:
+        if bound != name:
+            _require_bound(tx, viewer, waiting)
+        return rename(tx, waiting, name)
+    cluster = cluster or formerly(tx, name)
     if cluster is None:
-        waiting = fleet.cluster_pending(tx.connection, tx.org_id, name)
-        moved = waiting or fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+        moved = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
         if moved is not None:
-            _require_bound(viewer, moved.name, name)
+            _require_bound(tx, viewer, moved)
             return rename(tx, moved, name)
-        former = settings.former(tx.connection, tx.org_id, name)
-        cluster = (
-            None if former is None else records.by_id(tx.connection, Cluster, tx.org_id, former.cluster_id)
-        )
-    _require_bound(viewer, name if cluster is None else cluster.name, name)
-    return cluster or _add(tx, name, auto_named=False)
+        if bound not in {None, name}:
+            raise _foreign()
+        return _add(tx, name, auto_named=False)
+    _require_bound(tx, viewer, cluster)
+    return cluster
 
 
 def rename(tx: Tx, cluster: Cluster, name: str) -> Cluster:
@@ -43,22 +50,43 @@ def rename(tx: Tx, cluster: Cluster, name: str) -> Cluster:
     return row
 
 
-def _require_bound(viewer: Viewer, *allowed: str) -> None:
-    if viewer.cluster_name is not None and viewer.cluster_name not in allowed:
-        raise Forbidden(
-            "this token belongs to another cluster",
-            hint="Use the token of this cluster.",
-            path=["clusterName"],
-        )
+def formerly(tx: Tx, name: str) -> Cluster | None:
+    """The cluster that had this name lately."""
+    old = settings.former(tx.connection, tx.org_id, name, tx.now - names.FORMER_NAME_KEPT)
+    return None if old is None else records.by_id(tx.connection, Cluster, tx.org_id, old.cluster_id)
+
+
+def belongs(connection: Connection, viewer: Viewer, cluster: Cluster) -> bool:
+    """Whether the viewer's token may speak for this cluster.
+
+    The token's row is asked and not the viewer, who may be as old as a socket: tokens follow a rename.
+    """
+    if viewer.cluster_name is None:
+        return True
+    bound = orgs.binding(connection, viewer.token_id)
+    if bound is None or bound == cluster.name:
+        return bound is not None
+    old = settings.former(connection, viewer.org_id, bound, None)
+    return old is not None and old.cluster_id == cluster.id
+
+
+def _require_bound(tx: Tx, viewer: Viewer, cluster: Cluster) -> None:
+    if not belongs(tx.connection, viewer, cluster):
+        raise _foreign()
+
+
+def _foreign() -> Forbidden:
+    return Forbidden(
+        "this token belongs to another cluster", hint="Use the token of this cluster.", path=["clusterName"]
+    )
 
 
 def _unnamed(tx: Tx, report: reports.Connect) -> Cluster:
-    """A name of our own making for a cluster that nobody named; a known instance finds its own again."""
-    if report.instance_id is not None:
+    """A name of our own making for a cluster that nobody named; one that is known already is found again."""
+    known = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+    if known is None and report.instance_id is not None:
         known = fleet.auto_named_home(tx.connection, tx.org_id, report.instance_id)
-        if known is not None:
-            return known
-    return _add(tx, names.generate_cluster_name(), auto_named=True)
+    return known or _add(tx, names.generate_cluster_name(), auto_named=True)
 
 
 def _add(tx: Tx, name: str, *, auto_named: bool) -> Cluster:

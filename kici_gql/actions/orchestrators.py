@@ -14,6 +14,7 @@ from kici_gql.errors import UnknownConnection
 from kici_gql.events import Event, EventType
 from kici_gql.rules import liveness, reports
 from kici_gql.rules.liveness import Thresholds
+from kici_gql.rules.secrets import redacted
 from kici_gql.store import Tx, fleet, records
 from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
 
@@ -68,7 +69,7 @@ async def disconnect(call: Call, connection_id: str, reason: str | None) -> Done
 
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
-        presence.farewell(tx, orchestrator, reason or "said goodbye")
+        presence.farewell(tx, orchestrator, redacted(reason or "said goodbye"))
         return {"orchestrator_id": orchestrator.id, "object_id": orchestrator.id}
 
     return await perform(call, Action("orchestratorDisconnect", work, check))
@@ -84,7 +85,7 @@ def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -
     row = fleet.orchestrator_of(connection, viewer.org_id, connection_id)
     if row is not None and viewer.cluster_name is not None:
         cluster = records.by_id(connection, Cluster, viewer.org_id, row.cluster_id)
-        row = row if cluster is not None and cluster.name == viewer.cluster_name else None
+        row = row if cluster is not None and naming.belongs(connection, viewer, cluster) else None
     if row is None or row.liveness is Liveness.OFFLINE:
         raise UnknownConnection(
             "no orchestrator is connected with this connectionId",
@@ -97,8 +98,11 @@ def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -
 def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds) -> Result:
     cluster = naming.cluster_for(tx, viewer, report)
     row = _orchestrator_for(tx, cluster, report, limits)
+    for elsewhere in fleet.namesakes(tx.connection, tx.org_id, row.instance_id, row.cluster_key, cluster.id):
+        if elsewhere.liveness is not Liveness.OFFLINE:
+            presence.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
     changes = Changes(cluster.id)
-    changes.orchestrator(tx, row)
+    changes.orchestrator(tx, row, arrives=True)
     inventory.keep_only(
         tx, row, {each.name for each in report.scalers}, {each.agent_id for each in report.agents}, changes
     )

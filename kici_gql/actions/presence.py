@@ -13,7 +13,7 @@ from kici_gql.rules import liveness
 from kici_gql.rules.liveness import Thresholds, Verdict
 from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, alerts, fleet, records
-from kici_gql.tables import Agent, Liveness, Orchestrator, Scaler
+from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Scaler
 
 _SWEEP_LIMIT = 1000
 
@@ -34,8 +34,11 @@ class Changes:
     evidence: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     scalers: set[str] = field(default_factory=set)
 
-    def orchestrator(self, tx: Tx, row: Orchestrator) -> None:
-        self.evidence[row.id].append(tx.append(Event(EventType.ORCHESTRATOR_CHANGED, records.state_of(row))))
+    def orchestrator(self, tx: Tx, row: Orchestrator, *, arrives: bool = False) -> None:
+        """Tell of a change. `arrives` says that it has just connected."""
+        connected = _note_connection(tx, row, arrives)
+        data = records.state_of(row) | {"cluster_connected": connected}
+        self.evidence[row.id].append(tx.append(Event(EventType.ORCHESTRATOR_CHANGED, data)))
 
     def agent(self, tx: Tx, row: Agent) -> None:
         self.evidence[row.id].append(tx.append(Event(EventType.AGENT_CHANGED, records.state_of(row))))
@@ -47,6 +50,24 @@ class Changes:
         recount(tx, self.scalers)
         if self.evidence:
             review(tx, self.cluster_id, self.evidence)
+
+
+def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> bool:
+    """Whether the row's cluster is connected now; since when, is written down where that changed.
+
+    An only orchestrator that connects anew begins anew, even when its old connection was never missed: what it
+    reported over the old one may not be so any more.
+    """
+    cluster = records.by_id(tx.connection, Cluster, tx.org_id, row.cluster_id)
+    assert cluster is not None, "a foreign key says so"
+    members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [row.cluster_id])
+    present = {each.id for each in members if each.liveness in fleet.PRESENT}
+    since = cluster.connected_since if present else None
+    if present and (since is None or (arrives and present == {row.id})):
+        since = tx.now
+    if since != cluster.connected_since:
+        records.change(tx.connection, Cluster, cluster.id, {"connected_since": since})
+    return bool(present)
 
 
 def recount(tx: Tx, scaler_ids: Iterable[str]) -> None:

@@ -96,7 +96,7 @@ def _problems(tx: Tx, cluster: Cluster) -> Iterable[Problem]:
     yield from _lost_orchestrators(cluster, orchestrators.values())
     yield from _version_skew(cluster, orchestrators.values())
     yield from _name_collision(cluster, orchestrators.values())
-    yield from _unhealthy_backends(tx, cluster, orchestrators.values())
+    yield from _unhealthy_backends(tx, cluster)
     yield from _silent_agents(tx, cluster, orchestrators)
     yield from _full_scalers(tx, cluster, orchestrators)
 
@@ -122,12 +122,14 @@ def _name_collision(cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> 
         yield problem(AlertKind.NAME_COLLISION, cluster.id, text, cluster.id)
 
 
-def _unhealthy_backends(tx: Tx, cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> Iterable[Problem]:
+def _unhealthy_backends(tx: Tx, cluster: Cluster) -> Iterable[Problem]:
     """What is known of a disconnected cluster's backends is no longer true, so it is no problem of its own."""
-    if not any(row.liveness in fleet.PRESENT for row in orchestrators):
-        return
+    since = {cluster.id: cluster.connected_since}
     for row in settings.backends_of(tx.connection, tx.org_id, [cluster.id]):
-        if row.health in {BackendHealth.DEGRADED, BackendHealth.UNREACHABLE}:
+        if settings.is_current(row, since) and row.health in {
+            BackendHealth.DEGRADED,
+            BackendHealth.UNREACHABLE,
+        }:
             text = f"Secret backend {row.name} of cluster {cluster.name} is {row.health.lower()}"
             yield problem(AlertKind.BACKEND_UNHEALTHY, row.id, text, cluster.id)
 

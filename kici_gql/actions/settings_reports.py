@@ -6,11 +6,22 @@ from typing import Any
 from kici_gql.actions.orchestrators import connected
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.problems import raise_alert, review, settle
+from kici_gql.actions.surfaces import is_current
+from kici_gql.errors import Forbidden
 from kici_gql.events import Event, EventType
 from kici_gql.rules import settings_reports as rules
 from kici_gql.rules.alerts import problem
-from kici_gql.store import Tx, alerts, records, settings
+from kici_gql.rules.secrets import redacted
+from kici_gql.store import Tx, alerts, fleet, records, settings
 from kici_gql.tables import AlertKind, Cluster, Prefix, SecretBackend, Surface, new_id
+
+_INPUT_NAMES = {
+    Surface.SECURITY_POLICY: "securityPolicy",
+    Surface.ENVIRONMENTS: "environments",
+    Surface.SECRET_SCOPES: "secretScopes",
+    Surface.DEAD_LETTERS: "deadLetters",
+    Surface.GLOBAL_WORKFLOWS: "globalWorkflows",
+}
 
 
 async def report(
@@ -23,38 +34,46 @@ async def report(
 
     def check() -> None:
         for which, document in surfaces.items():
-            rules.check_document(document, which.value)
+            rules.check_document(document, _INPUT_NAMES[which])
         if backends is not None:
             rules.check_backends(backends)
 
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
+        cluster = records.by_id(tx.connection, Cluster, tx.org_id, orchestrator.cluster_id)
+        assert cluster is not None, "a foreign key says so"
+        speakers = fleet.speakers(tx.connection, tx.org_id, cluster.id)
+        if all(row.id != orchestrator.id for row in speakers):
+            raise Forbidden(
+                f"another cluster called {cluster.name} was here first", hint="Give one of them another name."
+            )
         for which, document in surfaces.items():
-            take_surface(tx, orchestrator.cluster_id, which, document)
+            take_surface(tx, cluster, which, document)
         if backends is not None:
-            take_backends(tx, orchestrator.cluster_id, backends)
+            take_backends(tx, cluster, backends)
         return {"object_id": orchestrator.id}
 
     return await perform(call, Action("orchestratorReportSettings", work, check))
 
 
-def take_surface(tx: Tx, cluster_id: str, which: Surface, document: Mapping[str, Any]) -> None:
-    before = settings.surface(tx.connection, tx.org_id, cluster_id, which)
-    settings.write_surface(tx.connection, tx.org_id, cluster_id, which, document, tx.now)
-    if before is None or before.document != document:
-        tx.append(Event(EventType.SURFACE_CHANGED, {"cluster_id": cluster_id, "surface": which}))
+def take_surface(tx: Tx, cluster: Cluster, which: Surface, document: Mapping[str, Any]) -> None:
+    """Write a surface; tell it when it differs, or can be read again after the cluster was away."""
+    before = settings.surface(tx.connection, tx.org_id, cluster.id, which)
+    settings.write_surface(tx.connection, tx.org_id, cluster.id, which, document, tx.now)
+    if before is None or before.document != document or not is_current(cluster, before.reported_at):
+        tx.append(Event(EventType.SURFACE_CHANGED, {"cluster_id": cluster.id, "surface": which}))
     if which is Surface.DEAD_LETTERS:
-        _watch_queue(
-            tx, cluster_id, _total(before.document) if before is not None else None, _total(document)
-        )
+        _watch_queue(tx, cluster, None if before is None else _total(before.document), _total(document))
 
 
-def take_backends(tx: Tx, cluster_id: str, told: Sequence[rules.Backend]) -> None:
+def take_backends(tx: Tx, cluster: Cluster, told: Sequence[rules.Backend]) -> None:
     """Write what differs, remove what is not told, and bring the backends' alerts into line."""
+    cluster_id = cluster.id
+    records.change(tx.connection, Cluster, cluster_id, {"backends_reported_at": tx.now})
     known = {row.name: row for row in settings.backends_of(tx.connection, tx.org_id, [cluster_id])}
     evidence: dict[str, list[int]] = {}
     for each in told:
-        row, seq = _write(tx, cluster_id, known.get(each.name), each)
+        row, seq = _write(tx, cluster, known.get(each.name), each)
         if seq is not None:
             evidence[row.id] = [seq]
     kept = {each.name for each in told}
@@ -68,7 +87,7 @@ def take_backends(tx: Tx, cluster_id: str, told: Sequence[rules.Backend]) -> Non
 
 
 def _write(
-    tx: Tx, cluster_id: str, row: SecretBackend | None, told: rules.Backend
+    tx: Tx, cluster: Cluster, row: SecretBackend | None, told: rules.Backend
 ) -> tuple[SecretBackend, int | None]:
     values: dict[str, Any] = {
         "type": told.type,
@@ -76,15 +95,16 @@ def _write(
         "health": told.health,
         "scopes": sorted(told.scopes),
         "last_sync_at": told.last_sync_at,
-        "last_error": None if told.last_error is None else rules.redacted(told.last_error),
+        "last_error": None if told.last_error is None else redacted(told.last_error),
     }
-    if row is not None and all(getattr(row, name) == value for name, value in values.items()):
+    same = row is not None and all(getattr(row, name) == value for name, value in values.items())
+    if row is not None and same and is_current(cluster, row.reported_at):
         return row, None
     if row is None:
         row = SecretBackend(
             id=new_id(Prefix.SECRET_BACKEND, tx.now),
             org_id=tx.org_id,
-            cluster_id=cluster_id,
+            cluster_id=cluster.id,
             name=told.name,
             reported_at=tx.now,
             **values,
@@ -100,14 +120,12 @@ def _total(document: Mapping[str, Any]) -> int:
     return len(document.get("items", ()))
 
 
-def _watch_queue(tx: Tx, cluster_id: str, before: int | None, now: int) -> None:
+def _watch_queue(tx: Tx, cluster: Cluster, before: int | None, now: int) -> None:
     """A queue that grew is a problem until it is empty, or shorter than it was."""
-    key = f"{AlertKind.DEAD_LETTERS_GROWING}:{cluster_id}"
+    key = f"{AlertKind.DEAD_LETTERS_GROWING}:{cluster.id}"
     if before is not None and now > before:
-        cluster = records.by_id(tx.connection, Cluster, tx.org_id, cluster_id)
-        name = cluster.name if cluster is not None else "?"
-        text = f"The dead-letter queue of cluster {name} grew to {now}"
-        raise_alert(tx, problem(AlertKind.DEAD_LETTERS_GROWING, cluster_id, text, cluster_id), [tx.seq])
+        text = f"The dead-letter queue of cluster {cluster.name} grew to {now}"
+        raise_alert(tx, problem(AlertKind.DEAD_LETTERS_GROWING, cluster.id, text, cluster.id), [tx.seq])
     elif now == 0 or (before is not None and now < before):
         alert = alerts.by_key(tx.connection, tx.org_id, key)
         if alert is not None:

@@ -5,17 +5,17 @@ asked live over their WebSocket. Either way nothing is answered for a cluster th
 sibling's settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from kici_gql.errors import ClusterDisconnected, OperationDisabled, Unavailable
+from kici_gql.errors import ClusterDisconnected, NotFound, OperationDisabled, Unavailable
 from kici_gql.rules import settings_reports as rules
-from kici_gql.store import Store, fleet, settings
-from kici_gql.tables import Cluster, Orchestrator, Surface
+from kici_gql.store import Store, fleet, records, settings
+from kici_gql.tables import Cluster, Orchestrator, ReportedSurface, Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,33 @@ class Surfaces:
 
     async def read(self, org_id: str, cluster_id: str, surface: Surface) -> Reported:
         """One surface of one cluster. Raises ClusterDisconnected, or Unavailable when nobody has told it yet."""
-        members = await self._store.read(_members, org_id, cluster_id)
-        if not members:
-            cluster = await self._store.read(_name, org_id, cluster_id)
-            raise disconnected(cluster)
-        for member in members:
+        seen = await self._store.read(_look, org_id, cluster_id, surface)
+        for member in seen.members:
             asker = self._askers.get(member.id)
             if asker is not None:
                 return Reported(await asker.ask(surface), self._store.now())
-        reported = await self._store.read(settings.surface, org_id, cluster_id, surface)
-        if reported is None:
-            raise Unavailable(
-                f"the cluster's orchestrators have not reported {surface} yet",
-                hint="It is there when one of them has sent orchestratorReportSettings.",
-            )
-        return Reported(reported.document, reported.reported_at)
+        if seen.reported is None or not is_current(seen.cluster, seen.reported.reported_at):
+            raise untold(surface.lower().replace("_", " "))
+        return Reported(seen.reported.document, seen.reported.reported_at)
+
+
+def is_current(cluster: Cluster, reported_at: datetime | None) -> bool:
+    """Whether something was reported since the cluster's orchestrators are there without a break."""
+    since = cluster.connected_since
+    return since is not None and reported_at is not None and reported_at >= since
+
+
+def require_connected(cluster: Cluster) -> None:
+    """Raises ClusterDisconnected when none of the cluster's orchestrators is there."""
+    if cluster.connected_since is None:
+        raise disconnected(cluster.name)
+
+
+def untold(what: str) -> Unavailable:
+    return Unavailable(
+        f"the cluster's orchestrators have not told their {what} since they connected",
+        hint="It is there as soon as one of them has reported it.",
+    )
 
 
 def disconnected(name: str) -> ClusterDisconnected:
@@ -74,9 +86,13 @@ def disconnected(name: str) -> ClusterDisconnected:
     )
 
 
-def require_write(connection: Connection, org_id: str, cluster_id: str, operation: str) -> None:
-    """Raises OperationDisabled when the cluster's operator has switched this write off for everybody outside."""
-    policy = settings.surface(connection, org_id, cluster_id, Surface.SECURITY_POLICY)
+def require_write(connection: Connection, cluster: Cluster, operation: str) -> None:
+    """Raises OperationDisabled when the cluster's operator has switched this write off for everybody outside.
+
+    Raises ClusterDisconnected first, for then nobody knows. The last policy told holds until there is another one.
+    """
+    require_connected(cluster)
+    policy = settings.surface(connection, cluster.org_id, cluster.id, Surface.SECURITY_POLICY)
     writes = policy.document.get("dashboardWrites", {}) if policy is not None else {}
     if rules.is_disabled(writes, operation):
         raise OperationDisabled(
@@ -86,13 +102,19 @@ def require_write(connection: Connection, org_id: str, cluster_id: str, operatio
         )
 
 
-def _members(connection: Connection, org_id: str, cluster_id: str) -> list[Orchestrator]:
-    """The cluster's orchestrators that are there, the one heard last first."""
-    rows = fleet.children(connection, Orchestrator, org_id, "cluster_id", [cluster_id])
-    present = [row for row in rows if row.liveness in fleet.PRESENT]
-    return sorted(present, key=lambda row: row.last_heartbeat_at, reverse=True)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A cluster at one moment: the orchestrators that speak for it, and what was reported."""
+
+    cluster: Cluster
+    members: Sequence[Orchestrator]
+    reported: ReportedSurface | None
 
 
-def _name(connection: Connection, org_id: str, cluster_id: str) -> str:
-    rows = fleet.whole(connection, Cluster, org_id, cluster_id)
-    return rows[0].name if rows else "?"
+def _look(connection: Connection, org_id: str, cluster_id: str, surface: Surface) -> _Seen:
+    cluster = records.by_id(connection, Cluster, org_id, cluster_id)
+    if cluster is None:
+        raise NotFound("there is no such cluster", hint="Query Org.clusters.")
+    require_connected(cluster)
+    members = fleet.speakers(connection, org_id, cluster_id)
+    return _Seen(cluster, members, settings.surface(connection, org_id, cluster_id, surface))

@@ -8,11 +8,12 @@ from kici_gql.actions import commands
 from kici_gql.actions import runs as run_actions
 from kici_gql.actions.commands import Wish
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
+from kici_gql.actions.surfaces import require_write
 from kici_gql.errors import Conflict, NotFound, VersionConflict
 from kici_gql.rules import merging
 from kici_gql.rules import workflows as rules
 from kici_gql.store import Tx, records, runs
-from kici_gql.tables import CommandKind, Run, Workflow
+from kici_gql.tables import Cluster, CommandKind, Run, Workflow
 
 _MAX_ACTIVE = 100
 
@@ -45,10 +46,15 @@ async def run_now(
 async def set_enabled(
     call: Call, workflow_id: str, enabled: bool, expected_version: int | None, idempotency_key: str | None
 ) -> Done:
-    """Switch a workflow on or off. Answers `workflow_id` and `command_id`. Raises NotFound, VersionConflict."""
+    """Switch a workflow on or off. Answers `workflow_id` and `command_id`.
+
+    Raises NotFound, VersionConflict, OperationDisabled, ClusterDisconnected.
+    """
 
     def work(tx: Tx) -> Result:
         workflow = _workflow(tx, workflow_id, expected_version)
+        if not enabled:
+            _require_write(tx, workflow, "registration.disable")
         payload = _about(workflow) | {"enabled": enabled}
         return _asked(
             tx, call, Wish(CommandKind.SET_ENABLED, workflow.cluster_id, workflow.id, payload=payload)
@@ -70,10 +76,14 @@ async def delete(
     expected_version: int | None,
     idempotency_key: str | None,
 ) -> Done:
-    """Delete a workflow. Answers `command_id` and `run_ids`: the active runs that are asked to end, if that is wanted."""
+    """Delete a workflow. Answers `command_id` and `run_ids`: the active runs that are asked to end, if that is wanted.
+
+    Raises NotFound, VersionConflict, OperationDisabled, ClusterDisconnected.
+    """
 
     def work(tx: Tx) -> Result:
         workflow = _workflow(tx, workflow_id, expected_version)
+        _require_write(tx, workflow, "registration.delete")
         active = runs.active_of(tx.connection, workflow.id, _MAX_ACTIVE)
         payload = _about(workflow) | {
             "cancelActiveRuns": cancel_active_runs,
@@ -145,6 +155,12 @@ def _rerun(tx: Tx, call: Call, run_id: str) -> Result:
 def _asked(tx: Tx, call: Call, wish: Wish) -> Result:
     command = commands.ask(tx, wish, call.viewer.token_name, call.settings.command_seconds)
     return {"command_id": command.id, "workflow_id": wish.workflow_id}
+
+
+def _require_write(tx: Tx, workflow: Workflow, operation: str) -> None:
+    cluster = records.by_id(tx.connection, Cluster, tx.org_id, workflow.cluster_id)
+    assert cluster is not None, "a foreign key says so"
+    require_write(tx.connection, cluster, operation)
 
 
 def _about(workflow: Workflow) -> Result:

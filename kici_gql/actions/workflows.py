@@ -10,6 +10,7 @@ from kici_gql.actions.orchestrators import connected
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.events import Event, EventType
 from kici_gql.rules import run_reports, schedules
+from kici_gql.rules.secrets import redacted
 from kici_gql.store import Store, Tx, records, runs, workflows
 from kici_gql.tables import Command, CommandKind, Prefix, Workflow, new_id
 
@@ -44,7 +45,7 @@ def take(tx: Tx, cluster_id: str, told: run_reports.Workflows) -> None:
         {
             "version": told.registry_version,
             "announced_version": told.registry_version,
-            "error": told.registry_error,
+            "error": told.registry_error and redacted(told.registry_error),
         }
         | {"updated_at": tx.now, "announced_at": tx.now},
     )

@@ -13,10 +13,12 @@ from kici_gql.actions.perform import Call
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.loaders import Loaders
 from kici_gql.auth import Viewer
-from kici_gql.errors import Forbidden, InvalidInput, NotFound
+from kici_gql.errors import Forbidden, InvalidInput, NotFound, Renamed
 from kici_gql.feed import Feed
+from kici_gql.rules import names
+from kici_gql.rules.secrets import redacted
 from kici_gql.settings import Settings
-from kici_gql.store import Store, orgs
+from kici_gql.store import Store, fleet, orgs, settings
 from kici_gql.tables import Prefix, TokenScope
 
 
@@ -79,6 +81,16 @@ class Context:
         assert found is not None, "a token's foreign key says so"
         return found
 
+    async def cluster(self, name: str, path: str) -> Any:
+        """The org's cluster of this name, or None. Raises InvalidInput, or Renamed for a name that it had lately."""
+        names.check_name(name, path)
+        found = await self.read(fleet.cluster_named, self.viewer.org_id, name)
+        since = self.services.store.now() - names.FORMER_NAME_KEPT
+        if found is None and (old := await self.read(settings.former, self.viewer.org_id, name, since)):
+            renamed = await self.load.one(tables.Cluster, old.cluster_id)
+            raise Renamed(f"cluster {name} was renamed", hint=f"It is {renamed.name} now.", path=[path])
+        return found
+
     async def node(self, id_: str) -> Any:
         """The object with this global id, of whatever kind, or None when the org has none."""
         auth.require_reader(self.viewer)
@@ -87,7 +99,9 @@ class Context:
         model = _MODELS.get(id_.partition("_")[0])
         if model is None:
             raise InvalidInput(
-                f"{id_[:80]!r} is not a global id", hint="Send an id that this server gave you.", path=["id"]
+                f"{redacted(id_)[:80]!r} is not a global id",
+                hint="Send an id that this server gave you.",
+                path=["id"],
             )
         if model in _ADMINS_ONLY:
             self.require(TokenScope.ADMIN)
@@ -98,7 +112,9 @@ class Context:
         auth.require_reader(self.viewer)
         if slug != self.viewer.org_slug:
             raise NotFound(
-                f"there is no org {slug[:80]!r}", hint="A token sees only its own org.", path=["org"]
+                f"there is no org {redacted(slug)[:80]!r}",
+                hint="A token sees only its own org.",
+                path=["org"],
             )
         return self.viewer.org_id
 

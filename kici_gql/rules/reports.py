@@ -9,6 +9,7 @@ from typing import Protocol
 
 from kici_gql.errors import InvalidInput, LimitExceeded
 from kici_gql.rules import names
+from kici_gql.rules.secrets import looks_secret
 from kici_gql.tables import AlertSeverity, OrchestratorRole, ScalerType
 
 MAX_TEXT = 256
@@ -127,6 +128,10 @@ def check_text(value: str, path: Sequence[str | int], limit: int = MAX_TEXT, *, 
         raise InvalidInput(f"a text has {len(value)} characters", hint=f"Send at most {limit}.", path=path)
     if not value.isprintable() and any(not c.isprintable() and c not in "\n\t" for c in value):
         raise InvalidInput("a text has control characters", hint="Send printable characters only.", path=path)
+    if limit <= MAX_TEXT and looks_secret(value):  # longer texts are prose, in which secrets are blotted out
+        raise InvalidInput(
+            "a text looks like the value of a secret", hint="Send names, never values.", path=path
+        )
 
 
 def check_number(value: int, path: Sequence[str | int], least: int = 0) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from kici_gql.errors import InvalidInput
+from kici_gql.rules.secrets import looks_secret
 
 STALE_AFTER = timedelta(days=30)
 SYNC_GRACE = timedelta(minutes=1)
@@ -63,7 +64,7 @@ def check_inputs(declared: Sequence[Mapping[str, Any]], given: Mapping[str, str]
             raise InvalidInput(
                 f"the workflow declares no input {name[:80]!r}",
                 hint=f"It declares: {names}.",
-                path=["inputs", name],
+                path=["inputs"],
             )
     values: dict[str, str] = {}
     for name, each in known.items():
@@ -78,6 +79,12 @@ def check_inputs(declared: Sequence[Mapping[str, Any]], given: Mapping[str, str]
 
 
 def _check_value(name: str, declared: Mapping[str, Any], value: str) -> None:
+    if looks_secret(value):
+        raise InvalidInput(
+            f"input {name!r} looks like the value of a secret",
+            hint="Inputs are stored and shown; keep secrets in a secret scope.",
+            path=["inputs", name],
+        )
     kind, options = InputType(declared["type"]), declared.get("options") or []
     wrong = (
         (kind is InputType.NUMBER and not _is_number(value))

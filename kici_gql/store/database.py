@@ -72,7 +72,11 @@ class Store:
             self._writer = _SqliteWriter(url)
         else:
             engine = create_async_engine(
-                url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_pre_ping=True
+                url,
+                json_serializer=_dumps,
+                json_deserializer=orjson.loads,
+                pool_pre_ping=True,
+                hide_parameters=True,
             )
             self._readers = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -144,7 +148,9 @@ class _SqliteWriter:
 
     def __init__(self, url: str) -> None:
         sync_url = make_url(url).set(drivername="sqlite+pysqlite")
-        self._engine = create_engine(sync_url, json_serializer=_dumps, json_deserializer=orjson.loads)
+        self._engine = create_engine(
+            sync_url, json_serializer=_dumps, json_deserializer=orjson.loads, hide_parameters=True
+        )
         _prepare_sqlite(self._engine, begin="BEGIN IMMEDIATE")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._memories: defaultdict[str | None, Memory] = defaultdict(Memory)
@@ -178,7 +184,12 @@ class _PostgresWriter:
 
 def _sqlite_readers(url: str) -> AsyncEngine:
     engine = create_async_engine(
-        url, json_serializer=_dumps, json_deserializer=orjson.loads, pool_size=4, max_overflow=4
+        url,
+        json_serializer=_dumps,
+        json_deserializer=orjson.loads,
+        pool_size=4,
+        max_overflow=4,
+        hide_parameters=True,
     )
     _prepare_sqlite(engine.sync_engine, begin="BEGIN", query_only=True)
     return engine

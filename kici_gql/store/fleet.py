@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlmodel import SQLModel
 
 from kici_gql.store.records import fetch_all, fetch_one
@@ -33,17 +33,41 @@ def cluster_pending(connection: Connection, org_id: str, name: str) -> Cluster |
 
 
 def cluster_of_key(connection: Connection, org_id: str, key: str | None) -> Cluster | None:
-    """The cluster whose orchestrators share this internal id, whatever they call themselves."""
+    """The cluster whose orchestrators all share this internal id, or whose own id it is, whatever it is called."""
     if key is None:
         return None
-    query = (
-        select(_cluster)
-        .join(_orchestrator, _orchestrator.c.cluster_id == _cluster.c.id)
-        .where(_cluster.c.org_id == org_id, _orchestrator.c.cluster_key == key)
-        .order_by(_cluster.c.id)
-        .limit(1)
+    ours = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key == key)
+    others = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key != key)
+    shared = and_(_cluster.c.id.in_(ours), _cluster.c.id.not_in(others))
+    query = select(_cluster).where(_cluster.c.org_id == org_id, or_(_cluster.c.id == key, shared))
+    return fetch_one(connection, query.order_by(_cluster.c.id).limit(1), Cluster)
+
+
+def speakers(connection: Connection, org_id: str, cluster_id: str) -> Sequence[Orchestrator]:
+    """The orchestrators that are there and may speak for the whole cluster, the one heard last first.
+
+    Two unrelated clusters can call themselves by one name; then those of the elder one speak for it.
+    """
+    rows = children(connection, Orchestrator, org_id, "cluster_id", [cluster_id])
+    present = [row for row in rows if row.liveness in PRESENT]
+    elder = next((row.cluster_key for row in present if row.cluster_key is not None), None)
+    speaking = [row for row in present if row.cluster_key in {None, elder}]
+    return sorted(speaking, key=lambda row: row.last_heartbeat_at, reverse=True)
+
+
+def namesakes(
+    connection: Connection, org_id: str, instance_id: str | None, key: str | None, cluster_id: str
+) -> Sequence[Orchestrator]:
+    """Rows of the same orchestrator in other clusters: it was there before it came into this one."""
+    if instance_id is None or key is None:
+        return []
+    query = select(_orchestrator).where(
+        _orchestrator.c.org_id == org_id,
+        _orchestrator.c.instance_id == instance_id,
+        _orchestrator.c.cluster_key == key,
+        _orchestrator.c.cluster_id != cluster_id,
     )
-    return fetch_one(connection, query, Cluster)
+    return fetch_all(connection, query.order_by(_orchestrator.c.id), Orchestrator)
 
 
 def orchestrator_of(connection: Connection, org_id: str, connection_id: str) -> Orchestrator | None:

@@ -51,6 +51,11 @@ def any_org(connection: Connection) -> bool:
     return connection.execute(select(_org.c.id).limit(1)).first() is not None
 
 
+def binding(connection: Connection, token_id: str) -> str | None:
+    """Name of the cluster that the token is bound to now; None: it is gone, or bound to none."""
+    return connection.execute(select(_token.c.cluster_name).where(_token.c.id == token_id)).scalar()
+
+
 def rebind_tokens(connection: Connection, org_id: str, old: str, new: str) -> None:
     """Tokens that were bound to a cluster's old name are bound to its new one."""
     query = update(_token).where(_token.c.org_id == org_id, _token.c.cluster_name == old)

@@ -1,6 +1,6 @@
 """Scoped surfaces, secret backends, former names."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from kici_gql.store import fleet
 from kici_gql.store.records import fetch_all, fetch_one
-from kici_gql.tables import FormerName, Orchestrator, ReportedSurface, SecretBackend, Surface, table_of
+from kici_gql.tables import Cluster, FormerName, ReportedSurface, SecretBackend, Surface, table_of
 
 _surface = table_of(ReportedSurface)
 _backend = table_of(SecretBackend)
@@ -44,16 +44,22 @@ def backends_of(connection: Connection, org_id: str, cluster_ids: Collection[str
 
 
 def connected_backends(connection: Connection, org_id: str) -> Sequence[SecretBackend]:
-    """Backends of the clusters that are connected: of the others nobody knows how they are."""
-    members = fleet.whole(connection, Orchestrator, org_id, None)
-    return backends_of(
-        connection, org_id, {row.cluster_id for row in members if row.liveness in fleet.PRESENT}
-    )
+    """Backends that were told of since their cluster connected: of the others nobody knows how they are."""
+    clusters = {row.id: row.connected_since for row in fleet.whole(connection, Cluster, org_id, None)}
+    return [row for row in backends_of(connection, org_id, clusters) if is_current(row, clusters)]
 
 
-def former(connection: Connection, org_id: str, name: str) -> FormerName | None:
-    """Which cluster had this name before."""
+def is_current(row: SecretBackend, connected_since: Mapping[str, datetime | None]) -> bool:
+    """Whether the backend was told of since its cluster connected."""
+    since = connected_since[row.cluster_id]
+    return since is not None and row.reported_at >= since
+
+
+def former(connection: Connection, org_id: str, name: str, since: datetime | None) -> FormerName | None:
+    """Which cluster had this name before, if it was renamed after `since`; None: whenever it was."""
     query = select(_former).where(_former.c.org_id == org_id, _former.c.name == name)
+    if since is not None:
+        query = query.where(_former.c.renamed_at > since)
     return fetch_one(connection, query, FormerName)
 
 

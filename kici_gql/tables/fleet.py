@@ -16,6 +16,8 @@ from kici_gql.tables.words import BackendHealth, Liveness, OrchestratorRole, Sca
 
 
 class Cluster(SQLModel, table=True):
+    """`connected_since` is None while none of its orchestrators is there: what they said before is no longer known to hold."""
+
     __table_args__ = (UniqueConstraint("org_id", "name"),)
 
     id: str = Field(primary_key=True)
@@ -23,6 +25,8 @@ class Cluster(SQLModel, table=True):
     name: str
     auto_named: bool = False
     pending_name: str | None = None
+    connected_since: datetime | None = None
+    backends_reported_at: datetime | None = None
     created_at: datetime
     revision: int = 1
 

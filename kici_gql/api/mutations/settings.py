@@ -30,6 +30,7 @@ from kici_gql.api.types.errors import (
     VersionConflict,
 )
 from kici_gql.api.types.surfaces import SecretBackend
+from kici_gql.tables import CommandState
 
 TEST_SECONDS = 10.0
 
@@ -177,13 +178,9 @@ class SettingsMutations:
         async def success(done: Done) -> OrchestratorReportSettingsSuccess:
             return OrchestratorReportSettingsSuccess(cursor=cursor_of(done))
 
-        async def report() -> Done:
-            told = told_by(input)
-            return await report_actions.report(
-                info.context.call, input.connection_id, told.surfaces, told.backends
-            )
-
-        return await answer(report(), success)
+        told = told_by(input)
+        action = report_actions.report(info.context.call, input.connection_id, told.surfaces, told.backends)
+        return await answer(action, success)
 
     @strawberry.mutation(
         description="Give a cluster a new name, as of its next connect. Scope OPERATOR or ADMIN."
@@ -246,9 +243,11 @@ class SettingsMutations:
             return SecretBackendTestSuccess(
                 secret_backend=await info.context.load.one(tables.SecretBackend, done.result["backend_id"]),
                 finished=row is not None,
-                ok=None if row is None else bool(result.get("ok")),
-                latency_ms=result.get("latencyMs"),
-                error=result.get("error") or (row.message if row is not None else None),
+                ok=None
+                if row is None
+                else row.state is CommandState.SUCCEEDED and result.get("ok") is not False,
+                latency_ms=latency if isinstance(latency := result.get("latencyMs"), int) else None,
+                error=str(result.get("error") or "") or (row.message if row is not None else None),
                 **await _asked(info, done),
             )
 

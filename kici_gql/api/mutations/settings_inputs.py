@@ -7,7 +7,6 @@ from typing import Any
 import strawberry
 
 from kici_gql.events import iso
-from kici_gql.rules import settings_reports as rules
 from kici_gql.tables import BackendHealth, Surface
 
 _SILENT = "Left out: this report does not speak of it."
@@ -121,21 +120,20 @@ class Told:
 
 
 def told_by(report: OrchestratorReportSettingsInput) -> Told:
-    """Raises InvalidInput or LimitExceeded when a list is too long or names something twice."""
+    """The report as documents. Nothing is judged here: a refusal belongs into the action, which leaves an audit row."""
     found: dict[Surface, dict[str, Any]] = {}
     if report.security_policy is not None:
         found[Surface.SECURITY_POLICY] = {
             "settings": {each.key: each.value for each in report.security_policy.settings},
             "dashboardWrites": {each.operation: each.allowed for each in report.security_policy.writes},
         }
-    lists: tuple[tuple[Surface, str, list[Any] | None], ...] = (
-        (Surface.ENVIRONMENTS, "environments", report.environments),
-        (Surface.SECRET_SCOPES, "secretScopes", report.secret_scopes),
-        (Surface.DEAD_LETTERS, "deadLetters", report.dead_letters),
+    lists: tuple[tuple[Surface, list[Any] | None], ...] = (
+        (Surface.ENVIRONMENTS, report.environments),
+        (Surface.SECRET_SCOPES, report.secret_scopes),
+        (Surface.DEAD_LETTERS, report.dead_letters),
     )
-    for surface, name, items in lists:
+    for surface, items in lists:
         if items is not None:
-            rules.check_items(items, name)
             found[surface] = {"items": [_document(each) for each in items]}
     if report.global_workflows is not None:
         found[Surface.GLOBAL_WORKFLOWS] = _document(report.global_workflows)

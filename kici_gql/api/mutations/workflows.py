@@ -18,11 +18,11 @@ from kici_gql.api.types.errors import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,
+    OperationDisabled,
     VersionConflict,
 )
 from kici_gql.api.types.run import Run
 from kici_gql.api.types.workflow import Workflow
-from kici_gql.errors import LimitExceeded
 from kici_gql.rules.run_reports import MAX_INPUTS
 
 _VERSION = "Refused with VersionConflict when the workflow has another version by now."
@@ -126,6 +126,7 @@ SetEnabledPayload = Annotated[
     | InvalidInput
     | Forbidden
     | NotFound
+    | OperationDisabled
     | VersionConflict
     | ClusterDisconnected
     | IdempotencyConflict,
@@ -136,6 +137,7 @@ DeletePayload = Annotated[
     | InvalidInput
     | Forbidden
     | NotFound
+    | OperationDisabled
     | VersionConflict
     | ClusterDisconnected
     | IdempotencyConflict,
@@ -173,10 +175,6 @@ async def _run(info: Info, done: Done) -> Any:
 
 
 def _values(inputs: list[InputValue]) -> dict[str, str]:
-    if len(inputs) > MAX_INPUTS:
-        raise LimitExceeded(
-            f"{len(inputs)} inputs are too many", hint=f"At most {MAX_INPUTS}.", path=["inputs"]
-        )
     return {each.name: each.value for each in inputs}
 
 

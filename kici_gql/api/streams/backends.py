@@ -33,13 +33,17 @@ class SurfaceChanged:
 
 
 @strawberry.type(
-    description="A cluster lost its last orchestrator, or has one again: its surfaces can or can't be read.",
+    description="One of a cluster's orchestrators came or went. While none is there, its surfaces can't be read, and "
+    "what was told of its secret backends holds no longer: each is told anew when it has been reported again.",
     directives=LOSSLESS,
 )
 class ClusterConnectionChanged:
     cluster_id: strawberry.ID = strawberry.field(description="Global id of the cluster.")
     orchestrator_id: strawberry.ID = strawberry.field(description="Orchestrator that came or went.")
     connected: bool = strawberry.field(description="Whether that orchestrator is there now.")
+    cluster_connected: bool = strawberry.field(
+        description="Whether at least one orchestrator of the cluster is there now."
+    )
 
 
 SecretBackendEvent = Annotated[
@@ -90,6 +94,9 @@ def _show(event: Event) -> Any:
     if event.type is EventType.ORCHESTRATOR_CHANGED:
         there = event.data["liveness"] in fleet.PRESENT
         return ClusterConnectionChanged(
-            cluster_id=event.data["cluster_id"], orchestrator_id=event.data["id"], connected=there
+            cluster_id=event.data["cluster_id"],
+            orchestrator_id=event.data["id"],
+            connected=there,
+            cluster_connected=event.data["cluster_connected"],
         )
     return None

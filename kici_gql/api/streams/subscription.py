@@ -27,8 +27,6 @@ from kici_gql.api.streams.run_log import RunLogView
 from kici_gql.api.streams.runs import ExecutionMetricsView, RunView, WorkflowView
 from kici_gql.api.where import AgentWhere, AlertWhere, RunWhere, WorkflowWhere, conditions_of, narrowed
 from kici_gql.errors import NotFound
-from kici_gql.rules import names
-from kici_gql.store.fleet import cluster_named
 from kici_gql.store.runs import find_job
 
 Slug = Annotated[str, strawberry.argument(description="Name of the org; a token sees only its own.")]
@@ -45,16 +43,16 @@ Runs = Annotated[RunWhere | None, strawberry.argument(description="Only runs tha
 Alerts = Annotated[AlertWhere | None, strawberry.argument(description="Only alerts that fulfil this.")]
 
 
-async def _cluster_id(info: Info, org_id: str, name: str | None) -> str | None:
+async def _cluster_id(info: Info, name: str | None) -> str | None:
     if name is None:
         return None
-    names.check_name(name, "cluster")
-    cluster = await info.context.services.store.read(cluster_named, org_id, name)
+    cluster = await info.context.cluster(name, "cluster")
     if cluster is None:
         raise NotFound(
             f"there is no cluster {name!r}", hint="Query Org.clusters for what there is.", path=["cluster"]
         )
-    return cluster.id
+    found: str = cluster.id
+    return found
 
 
 @strawberry.type(description="What can be watched. Each stream begins with a SNAPSHOT, or behind `after`.")
@@ -69,7 +67,7 @@ class Subscription:
         after: Position = None,
     ) -> AsyncIterable[InfrastructureFrame]:
         org_id = info.context.require_org(org)
-        cluster_id = await _cluster_id(info, org_id, cluster)
+        cluster_id = await _cluster_id(info, cluster)
         return Live(
             InfrastructureView(info.context.services, org_id, cluster_id, conditions_of(where)), after
         )
@@ -84,7 +82,7 @@ class Subscription:
         after: Position = None,
     ) -> AsyncIterable[HeartbeatFrame]:
         org_id = info.context.require_org(org)
-        cluster_id = await _cluster_id(info, org_id, cluster)
+        cluster_id = await _cluster_id(info, cluster)
         return Live(HeartbeatView(info.context.services, org_id, cluster_id, conditions_of(where)), after)
 
     @strawberry.subscription(description="Every transition of every alert.")

@@ -6,7 +6,7 @@ from datetime import datetime
 import strawberry
 
 from kici_gql import tables
-from kici_gql.actions.surfaces import Reported, disconnected
+from kici_gql.actions.surfaces import Reported, is_current, require_connected, untold
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
 from kici_gql.api.ordering import After, Before, First, Last
@@ -135,8 +135,11 @@ class Cluster(Node):
         before: Before = None,
         where: WorkflowFilter = None,
         order_by: WorkflowOrder = None,
-    ) -> Connection[Workflow]:
-        await _require_connected(info, root)
+    ) -> Connection[Workflow] | None:
+        cluster = await _connected(info, root)
+        registry = await info.context.read(workflows.registry, root.id)
+        if registry is None or not is_current(cluster, registry.updated_at):
+            raise untold("workflows")
         wanted = listing(tables.Workflow, "cluster_id", None, order_by, first, after, last, before)
         return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
 
@@ -172,7 +175,9 @@ class Cluster(Node):
         description="Its secret backends. Error CLUSTER_DISCONNECTED while nobody is connected."
     )
     async def secret_backends(root: ClusterRow, info: Info) -> list[surfaces.SecretBackend] | None:
-        await _require_connected(info, root)
+        cluster = await _connected(info, root)
+        if not is_current(cluster, cluster.backends_reported_at):
+            raise untold("secret backends")
         return await info.context.read(backends_of, info.context.viewer.org_id, [root.id])
 
     @strawberry.field(
@@ -209,9 +214,11 @@ async def _surface(info: Info, cluster: tables.Cluster, which: Surface) -> Repor
     return await info.context.services.surfaces.read(info.context.viewer.org_id, cluster.id, which)
 
 
-async def _require_connected(info: Info, cluster: tables.Cluster) -> None:
-    if not any(each.liveness in PRESENT for each in await info.context.load.members(cluster.id)):
-        raise disconnected(cluster.name)
+async def _connected(info: Info, cluster: tables.Cluster) -> tables.Cluster:
+    """The cluster as it is now, and not as an event saw it. Raises ClusterDisconnected."""
+    found: tables.Cluster = await info.context.load.one(tables.Cluster, cluster.id)
+    require_connected(found)
+    return found
 
 
 def _latest(members: Sequence[tables.Orchestrator]) -> tables.Orchestrator | None:

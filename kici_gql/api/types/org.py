@@ -30,13 +30,10 @@ from kici_gql.api.types.run import Run, RunFilter, RunOrder
 from kici_gql.api.types.surfaces import SecretBackend
 from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import AuditWhere, ClusterWhere, listing, narrowed
-from kici_gql.errors import Renamed
-from kici_gql.rules import names
 from kici_gql.store import log, orgs
 from kici_gql.store import runs as run_store
 from kici_gql.store import workflows as workflow_store
-from kici_gql.store.fleet import cluster_named
-from kici_gql.store.settings import connected_backends, former
+from kici_gql.store.settings import connected_backends
 from kici_gql.tables import AuditOutcome, Prefix, TokenScope
 
 OrgRow = strawberry.Parent[tables.Org]
@@ -100,12 +97,7 @@ class Org(Node):
 
     @strawberry.field(description="The cluster of this name; null when there is none.")
     async def cluster(root: OrgRow, info: Info, name: ClusterName) -> Cluster | None:
-        names.check_name(name, "name")
-        found = await info.context.read(cluster_named, root.id, name)
-        if found is None and (old := await info.context.read(former, root.id, name)) is not None:
-            renamed = await info.context.load.one(tables.Cluster, old.cluster_id)
-            raise Renamed(f"cluster {name} was renamed", hint=f"It is {renamed.name} now.", path=["name"])
-        return found
+        return await info.context.cluster(name, "name")
 
     @strawberry.field(description="Its clusters.")
     async def clusters(

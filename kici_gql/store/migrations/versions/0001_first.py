@@ -56,6 +56,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("auto_named", sa.Boolean(), nullable=False),
         sa.Column("pending_name", sa.String(), nullable=True),
+        sa.Column("connected_since", sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("backends_reported_at", sqltypes.UTCDateTime(), nullable=True),
         sa.Column("created_at", sqltypes.UTCDateTime(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -418,10 +420,9 @@ def upgrade() -> None:
         batch_op.create_index("run_branch", ["org_id", "branch", "id"], unique=False)
         batch_op.create_index("run_cluster", ["org_id", "cluster_id", "id"], unique=False)
         batch_op.create_index(
-            "run_duration",
+            "run_created",
             [
                 "org_id",
-                "duration_order_ms",
                 "id",
                 "status",
                 "workflow_name",
@@ -434,9 +435,10 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(
-            "run_created",
+            "run_duration",
             [
                 "org_id",
+                "duration_order_ms",
                 "id",
                 "status",
                 "workflow_name",
@@ -906,8 +908,8 @@ def downgrade() -> None:
         batch_op.drop_index("run_repository")
         batch_op.drop_index("run_queued")
         batch_op.drop_index("run_external")
-        batch_op.drop_index("run_created")
         batch_op.drop_index("run_duration")
+        batch_op.drop_index("run_created")
         batch_op.drop_index("run_cluster")
         batch_op.drop_index("run_branch")
 
