@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from kici_gql.actions import workflows as workflow_actions
@@ -12,7 +11,7 @@ from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.events import Event, EventType
 from kici_gql.rules import merging, metrics, run_reports
 from kici_gql.rules.metrics import NOTHING
-from kici_gql.rules.secrets import redacted
+from kici_gql.rules.reports import MAX_INT
 from kici_gql.store import Tx, records, runs, workflows
 from kici_gql.tables import Job, JobStatus, Prefix, Run, RunStatus, Step, StepStatus, Workflow, new_id
 
@@ -26,7 +25,11 @@ async def report(call: Call, connection_id: str, told: Sequence[run_reports.Run]
         orchestrator = connected(tx, call.viewer, connection_id)
         return {"object_id": orchestrator.id, "run_ids": take(tx, orchestrator.cluster_id, told)}
 
-    return await perform(call, Action("orchestratorReportRuns", work, partial(run_reports.check_runs, told)))
+    def check() -> None:
+        run_reports.check_runs(told)
+        run_reports.check_clock(told, call.store.now())
+
+    return await perform(call, Action("orchestratorReportRuns", work, check))
 
 
 def take(tx: Tx, cluster_id: str, told: Sequence[run_reports.Run]) -> list[str]:
@@ -43,9 +46,12 @@ def take(tx: Tx, cluster_id: str, told: Sequence[run_reports.Run]) -> list[str]:
         at = merging.millis(each.at or tx.now)
         row = _merge_run(tx, cluster_id, known.get(each.run_id), each, at)
         for job in each.jobs:
-            job_row = _merge_job(tx, row, jobs.get((row.id, job.job_id)), job, at)
+            before = jobs.get((row.id, job.job_id))
+            job_row = _merge_job(tx, row, before, job, at)
             for step in job.steps:
                 _merge_step(tx, row, job_row, steps.get((job_row.id, step.number)), step, at)
+            if before is not None and (job.status is not None or job.steps):
+                _close_steps(tx, row, job_row)
         found.append(row.id)
     return found
 
@@ -57,6 +63,7 @@ def announce(tx: Tx, workflow: Workflow, external_id: str, values: dict[str, Any
     )
     row.repository = workflow.repository
     row.status_by_server = True
+    row.stamps = {"queued_at": 0}
     for name, value in values.items():
         setattr(row, name, value)
     _add_run(tx, row)
@@ -65,18 +72,19 @@ def announce(tx: Tx, workflow: Workflow, external_id: str, values: dict[str, Any
 
 def server_verdict(tx: Tx, run: Run, status: RunStatus, reason: str) -> Run:
     """Our own word on a run that its orchestrator has not spoken of; any report overrules it."""
-    values = {"status": status, "failure_reason": reason, "completed_at": tx.now, "status_by_server": True}
-    return _change_run(tx, run, values)
+    values = {"failure_reason": reason, "completed_at": tx.now}
+    ours = {name: value for name, value in values.items() if name not in run.stamps}
+    return _change_run(tx, run, ours | {"status": status, "status_by_server": True})
 
 
 def _merge_run(tx: Tx, cluster_id: str, row: Run | None, told: run_reports.Run, at: int) -> Run:
     columns = _run_columns(tx, cluster_id, told)
     if row is None:
-        new = _blank(tx, cluster_id, told.run_id, told.queued_at or told.started_at or tx.now)
-        changes = merging.merge({}, {}, columns, at)
-        for name, value in changes.items():
+        new = _blank(tx, cluster_id, told.run_id, tx.now)
+        for name, value in merging.merge({}, {}, columns, at).items():
             setattr(new, name, value)
-        _settle_duration(new)
+        for name, value in _derived(new).items():
+            setattr(new, name, value)
         _add_run(tx, new)
         return new
     state = records.state_of(row)
@@ -97,13 +105,14 @@ def _run_columns(tx: Tx, cluster_id: str, told: run_reports.Run) -> dict[str, An
         "repository": told.repository,
         "branch": told.branch,
         "commit_sha": told.commit_sha,
-        "commit_message": told.commit_message and redacted(told.commit_message),
+        "commit_message": told.commit_message,
         "trigger_type": told.trigger_type,
         "triggered_by": told.triggered_by,
         "cancelled_by": told.cancelled_by,
-        "failure_reason": told.failure_reason and redacted(told.failure_reason),
+        "failure_reason": told.failure_reason,
         "parent_run": told.parent_run_id,
         "original_run": told.original_run_id,
+        "queued_at": told.queued_at,
         "started_at": told.started_at,
         "completed_at": told.completed_at,
         "duration_ms": told.duration_ms,
@@ -146,40 +155,59 @@ def _add_run(tx: Tx, row: Run) -> None:
     share = metrics.share_of(row.status, row.duration_ms)
     runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), asdict(share))
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(row)))
-    if row.workflow_id is not None:
-        workflow = records.by_id(tx.connection, Workflow, tx.org_id, row.workflow_id)
-        if workflow is not None:
-            workflow_actions.triggered(tx, workflow, row.queued_at)
+    _note_trigger(tx, row)
+
+
+def _note_trigger(tx: Tx, row: Run) -> None:
+    workflow = records.by_id(tx.connection, Workflow, tx.org_id, row.workflow_id) if row.workflow_id else None
+    if workflow is not None:
+        workflow_actions.triggered(tx, workflow, row.queued_at)
 
 
 def _change_run(tx: Tx, row: Run, changes: dict[str, Any]) -> Run:
     if set(changes) == {"stamps"}:
         return records.change(tx.connection, Run, row.id, changes)
-    before = metrics.share_of(row.status, row.duration_ms)
     values = changes | {"updated_at": tx.now, "revision": row.revision + 1}
     new = records.change(tx.connection, Run, row.id, values)
-    duration = _duration(new)
-    if duration is not None and duration != new.duration_ms:
-        new = records.change(tx.connection, Run, row.id, {"duration_ms": duration})
-    if (new.duration_ms if new.duration_ms is not None else -1) != new.duration_order_ms:
-        new = records.change(tx.connection, Run, row.id, {"duration_order_ms": new.duration_ms})
-    share = metrics.share_of(new.status, new.duration_ms) - before
-    if share != NOTHING:
-        runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(new.queued_at), asdict(share))
+    derived = _derived(new)
+    if any(getattr(new, name) != value for name, value in derived.items()):
+        new = records.change(tx.connection, Run, row.id, derived)
+    _recount(tx, row, new)
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))
+    if (new.workflow_id, new.queued_at) != (row.workflow_id, row.queued_at):
+        _note_trigger(tx, new)
     return new
 
 
-def _duration(row: Run) -> int | None:
-    """What the orchestrator said it took, else from its first to its last moment."""
-    if "duration_ms" in row.stamps or row.started_at is None or row.completed_at is None:
-        return row.duration_ms
-    return max(0, int((row.completed_at - row.started_at).total_seconds() * 1000))
+def _recount(tx: Tx, row: Run, new: Run) -> None:
+    """Take the run's share out of the span it was queued in, and put its new one into its new span."""
+    old_span, span = metrics.bucket_of(row.queued_at), metrics.bucket_of(new.queued_at)
+    before = metrics.share_of(row.status, row.duration_ms)
+    share = metrics.share_of(new.status, new.duration_ms)
+    if old_span != span:
+        runs.add_share(tx.connection, tx.org_id, old_span, asdict(NOTHING - before))
+        runs.add_share(tx.connection, tx.org_id, span, asdict(share))
+    elif share != before:
+        runs.add_share(tx.connection, tx.org_id, span, asdict(share - before))
 
 
-def _settle_duration(row: Run) -> None:
-    row.duration_ms = _duration(row)
-    row.duration_order_ms = -1 if row.duration_ms is None else row.duration_ms
+def _derived(row: Run) -> dict[str, Any]:
+    """Columns that follow from the others, unless the orchestrator spoke of them itself."""
+    duration = row.duration_ms
+    if "duration_ms" not in row.stamps:
+        duration = _span_ms(row.started_at, row.completed_at)
+    told = "queued_at" in row.stamps or row.started_at is None
+    return {
+        "queued_at": row.queued_at if told else row.started_at,
+        "duration_ms": duration,
+        "duration_order_ms": -1 if duration is None else duration,
+    }
+
+
+def _span_ms(started_at: datetime | None, completed_at: datetime | None) -> int | None:
+    if started_at is None or completed_at is None:
+        return None
+    return min(MAX_INT, max(0, int((completed_at - started_at).total_seconds() * 1000)))
 
 
 def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int) -> Job:
@@ -188,14 +216,14 @@ def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int
         "status": told.status,
         "agent_id": told.agent_id,
         "runs_on": None if told.runs_on is None else list(told.runs_on),
-        "error_message": told.error_message and redacted(told.error_message),
+        "error_message": told.error_message,
         "started_at": told.started_at,
         "completed_at": told.completed_at,
         "duration_ms": told.duration_ms,
     }
     changes = _merged(row, columns, at)
-    if row is not None and not changes:
-        return row
+    if row is not None and set(changes) <= {"stamps"}:
+        return records.change(tx.connection, Job, row.id, changes) if changes else row
     before = metrics.job_share(None if row is None else row.status)
     if row is None:
         base = {"name": told.job_id, "status": JobStatus.PENDING, "runs_on": [], "stamps": {}}
@@ -207,16 +235,21 @@ def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int
             external_id=told.job_id,
             **(base | changes),
         )
+        new.duration_ms = _duration(new)
         records.add(tx.connection, new)
     else:
         new = records.change(tx.connection, Job, row.id, changes | {"revision": row.revision + 1})
+        if new.duration_ms != _duration(new):
+            new = records.change(tx.connection, Job, row.id, {"duration_ms": _duration(new)})
     after = metrics.job_share(new.status)
     if before != after:
         runs.add_jobs(tx.connection, tx.org_id, after[0] - before[0], after[1] - before[1])
     tx.append(Event(EventType.JOB_CHANGED, records.state_of(new) | {"run": _about(run)}))
-    if merging.is_final(new.status) and row is not None:
-        _close_steps(tx, run, new)
     return new
+
+
+def _duration(row: Job | Step) -> int | None:
+    return row.duration_ms if "duration_ms" in row.stamps else _span_ms(row.started_at, row.completed_at)
 
 
 def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.Step, at: int) -> None:
@@ -225,14 +258,16 @@ def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.
     columns = {
         "name": told.name,
         "status": status,
-        "error_message": told.error_message and redacted(told.error_message),
+        "error_message": told.error_message,
         "exit_code": told.exit_code,
         "started_at": told.started_at,
         "completed_at": told.completed_at,
         "duration_ms": told.duration_ms,
     }
     changes = _merged(row, columns, at)
-    if row is not None and not changes:
+    if row is not None and set(changes) <= {"stamps"}:
+        if changes:
+            records.change(tx.connection, Step, row.id, changes)
         return
     if row is None:
         base = {
@@ -248,9 +283,12 @@ def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.
             number=told.number,
             **(base | changes),
         )
+        new.duration_ms = _duration(new)
         records.add(tx.connection, new)
     else:
         new = records.change(tx.connection, Step, row.id, changes)
+        if new.duration_ms != _duration(new):
+            new = records.change(tx.connection, Step, row.id, {"duration_ms": _duration(new)})
     tx.append(Event(EventType.STEP_CHANGED, records.state_of(new) | {"run": _about(run)}))
 
 
@@ -288,10 +326,14 @@ def _end_of(job: Job) -> StepStatus:
 def _close_steps(tx: Tx, run: Run, job: Job) -> None:
     """Steps of a job that has ended have ended too, and a crashed runner never says so.
 
-    No stamp is left: should the step's own end arrive late, it counts, and not what we concluded.
+    No stamp is left: should the step's own end arrive late, it counts, and not what we concluded. For the same
+    reason a conclusion is drawn anew when the job turns out to have ended otherwise.
     """
-    for (job_id, _), step in runs.steps_of(tx.connection, [job.run_id]).items():
-        if job_id == job.id and not merging.is_final(step.status):
+    if not merging.is_final(job.status):
+        return
+    for step in runs.steps_in(tx.connection, job.id):
+        concluded = "status" not in step.stamps
+        if step.status is not _end_of(job) if concluded else not merging.is_final(step.status):
             stamps = {name: at for name, at in step.stamps.items() if name != "status"}
             new = records.change(tx.connection, Step, step.id, {"status": _end_of(job), "stamps": stamps})
             tx.append(Event(EventType.STEP_CHANGED, records.state_of(new) | {"run": _about(run)}))

@@ -6,7 +6,7 @@ Both are joins: merging in any order, and merging twice, gives the same.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -36,7 +36,8 @@ def is_final(status: StrEnum) -> bool:
 
 
 def millis(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    """Milliseconds since 1970, which is as early as anything counts."""
+    return max(0, int(moment.timestamp() * 1000))
 
 
 def merge(
@@ -69,4 +70,6 @@ def _status_wins(known: StrEnum | None, stamp: int, value: StrEnum, at: int) -> 
 
 def _key(value: Any) -> str:
     """Two different values told at the same time: the choice must not depend on which came first."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
     return "" if value is None else str(value)

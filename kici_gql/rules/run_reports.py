@@ -6,7 +6,15 @@ from typing import Any, Protocol
 
 from kici_gql.errors import InvalidInput, LimitExceeded
 from kici_gql.rules import schedules
-from kici_gql.rules.reports import MAX_TEXT, check_count, check_number, check_text, check_texts, check_unique
+from kici_gql.rules.reports import (
+    MAX_CLOCK_SKEW,
+    MAX_TEXT,
+    check_count,
+    check_number,
+    check_text,
+    check_texts,
+    check_unique,
+)
 from kici_gql.rules.workflows import InputType
 from kici_gql.tables import JobStatus, RunStatus, StepStatus
 
@@ -212,6 +220,17 @@ def check_runs(runs: Sequence[Run]) -> None:
         _check_run(run, ["runs", index])
 
 
+def check_clock(runs: Sequence[Run], now: datetime) -> None:
+    """Raises InvalidInput for a report from the future: it would outweigh all that is told of the run from now on."""
+    for index, run in enumerate(runs):
+        if run.at is not None and run.at - now > MAX_CLOCK_SKEW:
+            raise InvalidInput(
+                f"at is more than a day ahead of the server's time {now.isoformat(timespec='seconds')}",
+                hint="Set the clock of the orchestrator's host.",
+                path=["runs", index, "at"],
+            )
+
+
 def _check_run(run: Run, path: Sequence[str | int]) -> None:
     check_text(run.run_id, [*path, "runId"], 128)
     for attribute, name in RUN_TEXTS.items():
@@ -224,6 +243,7 @@ def _check_run(run: Run, path: Sequence[str | int]) -> None:
     _check_times(run, path)
     if len(run.jobs) > MAX_JOBS:
         raise LimitExceeded("too many jobs", hint=f"Send at most {MAX_JOBS} a run.", path=[*path, "jobs"])
+    _check_once([job.job_id for job in run.jobs], "jobId", [*path, "jobs"])
     for index, job in enumerate(run.jobs):
         _check_job(job, [*path, "jobs", index])
 
@@ -240,8 +260,14 @@ def _check_job(job: Job, path: Sequence[str | int]) -> None:
     _check_times(job, path)
     if len(job.steps) > MAX_STEPS:
         raise LimitExceeded("too many steps", hint=f"Send at most {MAX_STEPS} a job.", path=[*path, "steps"])
+    _check_once([step.number for step in job.steps], "number", [*path, "steps"])
     for index, step in enumerate(job.steps):
         _check_step(step, [*path, "steps", index])
+
+
+def _check_once(values: Sequence[str | int], field: str, path: Sequence[str | int]) -> None:
+    if len(set(values)) != len(values):
+        raise InvalidInput(f"a {field} occurs twice", hint="Send each one once.", path=path)
 
 
 def _check_step(step: Step, path: Sequence[str | int]) -> None:

@@ -45,6 +45,12 @@ def steps_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str
     return {(row.job_id, row.number): row for row in fetch_all(connection, query, Step)}
 
 
+def steps_in(connection: Connection, job_id: str) -> Sequence[Step]:
+    """Steps of one job, in order."""
+    query = select(_step).where(_step.c.job_id == job_id).order_by(_step.c.number)
+    return fetch_all(connection, query, Step)
+
+
 def active_of(connection: Connection, workflow_id: str, limit: int) -> Sequence[Run]:
     """The workflow's runs that have not ended."""
     query = (

@@ -22,10 +22,12 @@ _ERROR = "... on Error { code message path }"
 class FakeOrchestrator:
     """One connection of one orchestrator to a server."""
 
-    def __init__(self, url: str, token: str, cluster: str = "north", instance: str = "orchestrator-1") -> None:
+    def __init__(
+        self, url: str, token: str, cluster: str = "north", instance: str = "orchestrator-1"
+    ) -> None:
         self.cluster = cluster
         self.instance = instance
-        self.runs: dict[str, str] = {}  # registration by run id
+        self.refusal: str | None = None  # what it answers to a wish to switch a workflow
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
         self._connection_id = ""
         self._agents: list[str] = []
@@ -76,9 +78,7 @@ class FakeOrchestrator:
 
     def alert(self, key: str, message: str, severity: str = "WARNING", *, resolved: bool = False) -> None:
         alert = {"dedupeKey": key, "message": message, "severity": severity, "resolved": resolved}
-        self._mutate(
-            "orchestratorReportAlerts", {"connectionId": self._connection_id, "alerts": [alert]}
-        )
+        self._mutate("orchestratorReportAlerts", {"connectionId": self._connection_id, "alerts": [alert]})
 
     def report_workflows(self, *workflows: dict[str, Any], version: str = "1", **more: Any) -> None:
         given = {
@@ -90,7 +90,7 @@ class FakeOrchestrator:
         self._mutate("orchestratorReportWorkflows", given | more)
 
     def report_run(self, run_id: str, status: str | None = None, **more: Any) -> None:
-        run = {"runId": run_id, "status": status, "at": now()} | more
+        run = {"runId": run_id, "at": now()} | ({"status": status} if status else {}) | more
         self._mutate("orchestratorReportRuns", {"connectionId": self._connection_id, "runs": [run]})
 
     def report_lines(
@@ -149,6 +149,37 @@ class FakeOrchestrator:
                 "message": message,
             },
         )
+
+    def _do_run_now(self, payload: dict[str, Any]) -> str | None:
+        """A run that says hello, and waits in its second step to be finished or cancelled."""
+        run_id = payload["runId"]
+        started = {"status": "RUNNING", "startedAt": now()}
+        job = {"jobId": "job-1", "name": "build", "agentId": "agent-1"} | started
+        steps = [{"number": 0, "name": "greet"} | started]
+        self.report_run(run_id, jobs=[job | {"steps": steps}], **started)
+        self.report_lines(run_id, ["hello", "\x1b[32mworld\x1b[0m"])
+        return None
+
+    def _do_rerun(self, payload: dict[str, Any]) -> str | None:
+        return self._do_run_now(payload)
+
+    def _do_cancel(self, payload: dict[str, Any]) -> str | None:
+        self.finish(payload["runId"], "CANCELLED")
+        return None
+
+    def _do_set_enabled(self, _: dict[str, Any]) -> str | None:
+        return self.refusal
+
+    def _do_delete(self, payload: dict[str, Any]) -> str | None:
+        for run_id in payload["runIds"]:
+            self.finish(run_id, "CANCELLED")
+        return None
+
+    def finish(self, run_id: str, status: str = "SUCCESS") -> None:
+        """End a run and its job."""
+        ended = {"status": status, "completedAt": now()}
+        job = {"jobId": "job-1"} | ended
+        self.report_run(run_id, jobs=[job | {"steps": [{"number": 0} | ended]}], **ended)
 
     # ── The wire ──
 

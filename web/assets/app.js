@@ -33,7 +33,8 @@ class App {
 
   /** Whether the viewer may call a mutation: `{allowed, reason}`. */
   can(action) {
-    return this.session.viewer[action] ?? { allowed: false, reason: "This server does not offer it." };
+    const { allowed, reason, scopes } = this.session.viewer[action];
+    return allowed ? { allowed } : { allowed, reason: `${reason}; it needs one of scope ${scopes.join(" or ")}` };
   }
 
   async start() {

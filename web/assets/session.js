@@ -16,7 +16,7 @@ const ACTIONS = [
 const VIEWER = `{
   viewer {
     scope tokenName expiresAt org { slug name }
-    ${ACTIONS.map((action) => `${action}: can(action: "${action}") { allowed reason }`).join("\n    ")}
+    ${ACTIONS.map((action) => `${action}: can(action: "${action}") { allowed reason scopes }`).join("\n    ")}
   }
   serverInfo { version time }
 }`;

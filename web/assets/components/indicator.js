@@ -24,7 +24,9 @@ export class Indicator {
       "button",
       { class: "indicator", type: "button", "aria-haspopup": "dialog", onclick: () => this.#explain() },
       this.#dot,
+      h("span", { class: "hidden-text" }, "Connection: "),
       this.#word,
+      " ",
       this.#age,
     );
     this.element = h("div", { class: "indicator-frame" }, this.button, this.#announcer);
@@ -49,7 +51,6 @@ export class Indicator {
     setAttribute(this.button, "class", `indicator ${tone}`);
     setText(this.#word, word);
     setText(this.#age, old === null ? "" : phase === "live" ? old : `${old} old`);
-    setAttribute(this.button, "aria-label", `Connection: ${word}${old === null ? "" : `, data ${old} old`}`);
     const lost = phase === "waiting" || (phase === "connecting" && reason !== "");
     this.banner.hidden = !lost;
     document.documentElement.classList.toggle("is-stale", lost || silent);

@@ -2,6 +2,7 @@
 // the focus goes back to where it came from.
 
 import { h } from "../dom.js";
+import { icon } from "./icons.js";
 
 let opened = null;
 
@@ -15,9 +16,11 @@ export function openPopover(anchor, { label, content, role = "dialog", onclose =
     return null;
   }
   opened?.close();
-  const panel = h("div", { class: `popover ${className}`, popover: "auto", role, "aria-label": label, tabindex: "-1" }, content);
-  document.body.append(panel);
   const close = () => panel.isConnected && panel.hidePopover();
+  const shut = h("button", { class: "icon-button popover-close", type: "button", "aria-label": "Close", onclick: close }, icon("close"));
+  const panel = h("div", { class: `popover ${className}`, popover: "auto", role, "aria-label": label, tabindex: "-1" }, role === "dialog" && shut, content);
+  // A menu belongs to the landmark of its button; a dialog is one of its own.
+  ((role === "menu" && anchor.closest("header, section")) || document.body).append(panel);
   panel.addEventListener("toggle", ({ newState }) => {
     if (newState !== "closed") return;
     const hadFocus = panel.contains(document.activeElement) || document.activeElement === document.body;

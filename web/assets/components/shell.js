@@ -23,12 +23,13 @@ export function lookControls() {
 }
 
 function zoneButton() {
-  const text = h("span");
-  const button = h("button", { class: "bar-button", type: "button" }, icon("clock"), text);
+  const text = h("span", { class: "wide-only" });
+  const hidden = h("span", { class: "hidden-text" });
+  const button = h("button", { class: "bar-button", type: "button" }, icon("clock"), hidden, text);
   const write = () => {
     const utc = preference("zone", "local") === "utc";
     put(text, utc ? "UTC" : "Local");
-    setAttribute(button, "aria-label", `Times are ${utc ? "UTC" : "local"}: change`);
+    put(hidden, `Times are ${utc ? "UTC" : "local"}: `);
   };
   button.addEventListener("click", () => prefer("zone", preference("zone", "local") === "utc" ? "local" : "utc"));
   onPreference((key) => key === "zone" && write());

@@ -1,10 +1,10 @@
-// What one can start from. A test runs each of them against a server.
+// What one can start from, for the viewer’s org. A test runs each of them against a server.
 
 export const EXAMPLES = [
   {
     title: "The fleet as one tree",
-    document: `query Fleet {
-  org {
+    document: (org) => `query Fleet {
+  org(slug: "${org}") {
     cursor
     clusters {
       nodes {
@@ -28,8 +28,8 @@ export const EXAMPLES = [
   },
   {
     title: "Heartbeats, live",
-    document: `subscription Heartbeats($after: Cursor) {
-  heartbeats(after: $after) {
+    document: (org) => `subscription Heartbeats($after: Cursor) {
+  heartbeats(org: "${org}", after: $after) {
     kind cursor previousCursor at
     events {
       __typename
@@ -42,8 +42,8 @@ export const EXAMPLES = [
   },
   {
     title: "Changes of the fleet, live",
-    document: `subscription Changes($after: Cursor) {
-  infrastructure(after: $after) {
+    document: (org) => `subscription Changes($after: Cursor) {
+  infrastructure(org: "${org}", after: $after) {
     kind cursor previousCursor at reason
     snapshot { clusters { name } agents { agentId liveness { state } } }
     events {
@@ -58,8 +58,8 @@ export const EXAMPLES = [
   },
   {
     title: "Open alerts",
-    document: `query Alerts {
-  org {
+    document: (org) => `query Alerts {
+  org(slug: "${org}") {
     alerts(where: { state: [OPEN, ACKNOWLEDGED] }, orderBy: { field: OPENED_AT, direction: DESC }) {
       totalCount
       nodes { id severity kind state message openedAt flapCount acknowledgement { by note until } }
@@ -69,8 +69,24 @@ export const EXAMPLES = [
 `,
   },
   {
+    title: "Runs, live",
+    document: (org) => `subscription Runs($after: Cursor) {
+  runs(org: "${org}", after: $after) {
+    kind cursor previousCursor at
+    snapshot { runs { externalId workflowName status queuedAt durationMs } }
+    events {
+      __typename
+      ... on RunChanged { run { externalId workflowName status } }
+      ... on JobChanged { job { name status } }
+      ... on StepChanged { step { name status exitCode } }
+    }
+  }
+}
+`,
+  },
+  {
     title: "Who am I?",
-    document: `query WhoAmI {
+    document: () => `query WhoAmI {
   viewer { tokenName scope expiresAt org { slug name } }
   serverInfo { version time database heartbeatIntervalSeconds }
 }

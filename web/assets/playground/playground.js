@@ -3,7 +3,7 @@
 import { h, put, setText } from "../dom.js";
 import { prefer, preference } from "../preferences.js";
 import { timeOfDay } from "../clock.js";
-import { request } from "../graphql/http.js";
+import { RequestFailed, answerOf } from "../graphql/http.js";
 import { icon } from "../components/icons.js";
 import { openMenu } from "../components/popover.js";
 import { lookControls } from "../components/shell.js";
@@ -28,7 +28,8 @@ const transport = h("select", { class: "small", "aria-label": "Transport of subs
 const token = h("input", { type: "password", class: "small", placeholder: "Token, if not your session", "aria-label": "Token to use instead of the session", autocomplete: "off" });
 const status = h("span", { class: "quiet", role: "status" }, "Ctrl+Enter runs the operation.");
 const clear = h("button", { class: "button small", type: "button", onclick: () => put(result) }, "Clear");
-const document_ = editor(preference("playground.document", EXAMPLES[0].document), changed);
+let org = "default";
+const document_ = editor(preference("playground.document", EXAMPLES[0].document(org)), changed);
 
 function changed() {
   prefer("playground.document", document_.field.value);
@@ -47,7 +48,7 @@ function fill(text, values = {}) {
 }
 
 function examples(event) {
-  openMenu(event.currentTarget, "Examples", EXAMPLES.map(({ title, document: text }) => ({ label: title, run: () => fill(text) })));
+  openMenu(event.currentTarget, "Examples", EXAMPLES.map(({ title, document: text }) => ({ label: title, run: () => fill(text(org)) })));
 }
 
 /** The variables, or undefined when what stands there is no JSON object. */
@@ -128,12 +129,21 @@ function showFrame(answer, number) {
   if (follow) result.scrollTop = result.scrollHeight;
 }
 
+/** The examples are about the viewer's org; the one that stands there untouched, too. */
+function orgIs(slug) {
+  const untouched = document_.field.value === EXAMPLES[0].document(org);
+  org = slug;
+  if (untouched) document_.set(EXAMPLES[0].document(org));
+}
+
 async function showSchema() {
   const pane = $("schema");
   put(pane, h("p", { class: "quiet note" }, "Reading the schema…"));
   try {
-    const { __schema } = await request(INTROSPECTION, {}, { token: token.value.trim() });
-    put(pane, schemaBrowser(__schema, fill).element);
+    const { data, errors, status: code } = await answerOf(INTROSPECTION, {}, { token: token.value.trim() });
+    if (!data?.__schema) throw new RequestFailed(errors?.[0]?.message ?? `The server answered with status ${code}.`);
+    put(pane, schemaBrowser(data.__schema, fill).element);
+    if (data.viewer?.org) orgIs(data.viewer.org.slug);
   } catch (error) {
     const again = h("button", { class: "button small", type: "button", onclick: showSchema }, "Try again");
     put(pane, h("div", { class: "note" }, h("p", { class: "problem" }, messageOf(error)), h("p", null, "Sign in on ", h("a", { href: "/sign-in" }, "the start page"), ", or give a token above."), again));

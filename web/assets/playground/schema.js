@@ -4,6 +4,7 @@ import { h, name, put } from "../dom.js";
 import { icon } from "../components/icons.js";
 
 export const INTROSPECTION = `query Introspection {
+  viewer { org { slug } }
   __schema {
     queryType { name } mutationType { name } subscriptionType { name }
     types {
