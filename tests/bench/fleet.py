@@ -10,7 +10,7 @@ from tests.bench.load import post
 
 ORCHESTRATORS, AGENTS, CLUSTERS, SCALERS = 50, 20, 5, 2
 ADMIN_TOKEN = "kgq_" + "b" * 40
-LABELS = [f"pool-{n}-linux-x86-64-large" for n in range(6)]
+LABELS = [f"pool-{n}-linux-x86-64-large" for n in range(12)]
 
 HEARTBEAT = """mutation Beat($input: OrchestratorHeartbeatInput!) {
   orchestratorHeartbeat(input: $input) {

@@ -11,13 +11,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.faults import FormattedError, StreamBroken
 from kici_gql.api.engine.live import Frame, View
 from kici_gql.api.engine.ports import Viewer
 from kici_gql.api.engine.sharing import Shared
+
+_AT_ONCE = 100
 
 
 class Page(NamedTuple):
@@ -27,7 +29,20 @@ class Page(NamedTuple):
     cursor: str | None
 
 
-# frame -> bytes. Whatever renders frames faster (a compiled selection) takes its place here.
+class Sink(Protocol):
+    """A socket that can be written to without waiting."""
+
+    def ready(self) -> bool:
+        """Whether so little is unsent that it may take pages as they come."""
+
+    def take(self, page: Page, shared: dict[bytes, bytes]) -> bool:
+        """Write the page, or refuse it because too much is unsent.
+
+        `shared` lives as long as the page is handed round: what one sink has encoded the next may find there.
+        """
+
+
+# frame -> bytes. Generated code or graphql-core: the group does not care.
 Render = Callable[[Frame, Viewer], Awaitable[bytes]]
 
 
@@ -41,6 +56,14 @@ class Counts:
 
 class _Broken(NamedTuple):
     errors: list[FormattedError]
+
+
+@dataclass(eq=False)
+class _Party:
+    """Sinks that stand at one cursor, and the task that serves them."""
+
+    followers: dict[Sink, asyncio.Future[str]]
+    leader: asyncio.Task[None] | None = None
 
 
 class RecentPages:
@@ -88,6 +111,7 @@ class Group:
     members: dict[object, Viewer] = field(default_factory=dict)
     _turns: dict[str, Shared[str, Page | _Broken]] = field(default_factory=dict)
     _openings: dict[str | None, Shared[str | None, Page | str | _Broken]] = field(default_factory=dict)
+    _parties: dict[str, _Party] = field(default_factory=dict)
 
     async def first(self, after: str | None) -> Page | str:
         """The opening frame, or the cursor to go on behind; raises StreamBroken.
@@ -103,15 +127,74 @@ class Group:
 
     async def next(self, cursor: str) -> Page:
         """The page behind `cursor`, as soon as there is one; raises StreamBroken."""
+        return self._delivered(await self._behind(cursor))
+
+    async def follow(self, cursor: str, sink: Sink) -> str:
+        """Have everything behind `cursor` written to the sink, as it happens, until it refuses a page.
+
+        Answers the cursor of the last page that it took; raises StreamBroken. Nobody wakes up for a page but one task
+        for all sinks that stand at the same cursor.
+        """
+        gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        party = self._parties.get(cursor)
+        if party is None:
+            party = self._parties[cursor] = _Party({})
+            party.leader = asyncio.create_task(self._lead(party, cursor))
+        party.followers[sink] = gone
+        try:
+            return await gone
+        finally:
+            self._forget(sink)
+
+    def _forget(self, sink: Sink) -> None:
+        for cursor, party in list(self._parties.items()):
+            if party.followers.pop(sink, None) is not None and not party.followers:
+                del self._parties[cursor]
+                assert party.leader is not None, "set where the party is"
+                party.leader.cancel()
+
+    async def _lead(self, party: _Party, cursor: str) -> None:
+        """Hand each page to those at the cursor, and go on with those who took it."""
+        while party.followers:
+            outcome = await self._behind(cursor)
+            del self._parties[cursor]
+            await self._hand_round(party, cursor, outcome)
+            if isinstance(outcome, _Broken):
+                return
+            cursor = cast("str", outcome.cursor)
+            party.followers = {sink: gone for sink, gone in party.followers.items() if not gone.done()}
+            if not party.followers:
+                return
+            there = self._parties.setdefault(cursor, party)
+            if there is not party:
+                there.followers.update(party.followers)
+                return
+
+    async def _hand_round(self, party: _Party, cursor: str, outcome: Page | _Broken) -> None:
+        shared: dict[bytes, bytes] = {}
+        for number, (sink, gone) in enumerate(list(party.followers.items()), start=1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # a page for thousands must not hold up everybody else
+            if gone.done():
+                continue
+            if isinstance(outcome, _Broken):
+                gone.set_exception(StreamBroken(outcome.errors))
+            elif sink.take(outcome, shared):
+                self.counts.pages_delivered += 1
+            else:
+                gone.set_result(cursor)
+
+    async def _behind(self, cursor: str) -> Page | _Broken:
+        """What comes behind the cursor, from whoever has it."""
         page = self.recent.get(self, cursor)
         if page is not None:
             # A reader that catches up page by page would otherwise never let anybody else run.
             await asyncio.sleep(0)
-            return self._delivered(page)
+            return page
         turn = self._turns.get(cursor)
         if turn is None:
             turn = Shared(partial(self._advance, cursor), self._turns, cursor)
-        return self._delivered(await turn.result())
+        return await turn.result()
 
     def _delivered(self, outcome: Page | _Broken) -> Page:
         if isinstance(outcome, _Broken):

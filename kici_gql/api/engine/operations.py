@@ -20,7 +20,7 @@ from kici_gql.api.engine.documents import Document, Documents, Operation
 from kici_gql.api.engine.execution import Execution
 from kici_gql.api.engine.executor import FrameExecutor
 from kici_gql.api.engine.faults import RequestRefused
-from kici_gql.api.engine.groups import Groups, Page, Render
+from kici_gql.api.engine.groups import Groups, Page, Render, Sink
 from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.live import Live
 from kici_gql.api.engine.ports import MakeContext, Viewer
@@ -59,8 +59,11 @@ class Subscription:
         self._selection = selection
         self._render = render
 
-    async def pages(self) -> AsyncGenerator[Page, None]:
-        """Encoded frames, without end; raises StreamBroken when the stream cannot go on."""
+    async def pages(self, sink: Sink | None = None) -> AsyncGenerator[Page, None]:
+        """Encoded frames, without end; raises StreamBroken when the stream cannot go on.
+
+        While `sink` keeps up, frames are written to it and don't come out here.
+        """
         group = self._groups.join(self, self._viewer, self._selection, self._live.view, self._render)
         del self._render  # the group has one; this reader shall not keep an executor of its own
         try:
@@ -71,6 +74,8 @@ class Subscription:
                 yield first
                 cursor = cast("str", first.cursor)
             while True:
+                if sink is not None and sink.ready():
+                    cursor = await group.follow(cursor, sink)
                 page = await group.next(cursor)
                 yield page
                 cursor = cast("str", page.cursor)
@@ -86,7 +91,7 @@ class PlainSubscription:
         self._viewer = viewer
         self._render = render
 
-    async def pages(self) -> AsyncGenerator[Page, None]:
+    async def pages(self, sink: Sink | None = None) -> AsyncGenerator[Page, None]:
         """Encoded events until the source ends; raises StreamBroken when it fails."""
         async with aclosing(aiter(self._source)) as events:
             while True:

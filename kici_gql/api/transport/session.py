@@ -233,6 +233,11 @@ def next_message(id_: str, payload: bytes) -> str:
     return f'{{"id":{_encoded(id_)},"type":"next","payload":{payload.decode()}}}'
 
 
+def next_head(id_: str) -> bytes:
+    """What stands in front of an encoded answer; behind it stands one `}`."""
+    return f'{{"id":{_encoded(id_)},"type":"next","payload":'.encode()
+
+
 def error_message(id_: str, errors: Sequence[FormattedError]) -> str:
     return _encoded({"id": id_, "type": "error", "payload": list(errors)})
 

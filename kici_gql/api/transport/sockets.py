@@ -8,7 +8,7 @@ import array
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import uvicorn
 from starlette.types import Scope
@@ -96,6 +96,20 @@ def abort_of(scope: Scope) -> Callable[[], None]:
     return extension["abort"] if extension is not None else lambda: None
 
 
+class Connection(NamedTuple):
+    """What can be written to past ASGI."""
+
+    transport: asyncio.Transport
+    writable: Callable[[], bool]
+    """False while the transport's buffer is full."""
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """The connection of this WebSocket scope; None under a server that is not ours."""
+    extension = scope.get("extensions", {}).get(EXTENSION)
+    return Connection(extension["transport"], extension["writable"]) if extension is not None else None
+
+
 class ImpatientHttp(_Impatient, HttpToolsProtocol):
     """For HTTP, where an event stream may have such a peer."""
 
@@ -118,7 +132,10 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         # The application has only been scheduled so far, so its scope can still be completed.
         if hasattr(self, "scope"):
             extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[EXTENSION] = _extension(self.transport) | {"accept_up_to": self._accept_up_to}
+            extensions[EXTENSION] = _extension(self.transport) | {
+                "accept_up_to": self._accept_up_to,
+                "writable": self.writable.is_set,
+            }
 
     def _accept_up_to(self, size: int) -> None:
         """Larger messages than from everybody: for a peer that has shown who it is."""

@@ -18,8 +18,9 @@ from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.api.transport import credentials, session
 from kici_gql.api.transport.gate import Gate
 from kici_gql.api.transport.options import TransportOptions
+from kici_gql.api.transport.outbox import FrameSink, Outbox
 from kici_gql.api.transport.session import SUBPROTOCOL, Close, Effect, Session
-from kici_gql.api.transport.sockets import abort_of
+from kici_gql.api.transport.sockets import abort_of, connection_of
 from kici_gql.errors import Forbidden, KiciError, LimitExceeded, Unauthenticated
 
 logger = logging.getLogger("kici_gql.graphql.websocket")
@@ -100,8 +101,10 @@ class _Connection:
         self._headers = Headers(scope=scope)
         self.abort = abort_of(scope)
         self._receive = receive
-        self._send = send
+        self._asgi_send = send
         self._loop = asyncio.get_running_loop()
+        connection = connection_of(scope)
+        self._outbox = Outbox(connection, self._loop) if connection is not None else None
         self._session = Session(options, self._loop.time())
         self._viewer: Viewer | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -110,6 +113,11 @@ class _Connection:
         self._farewell: session.Shut | None = None
         self._at_end: list[Callable[[], None]] = []
         self._gone = asyncio.Event()
+
+    async def _send(self, message: Message) -> None:
+        if self._outbox is not None:
+            self._outbox.flush()  # what was written before goes before
+        await self._asgi_send(message)
 
     async def run(self) -> None:
         self._gate.opened(self)
@@ -274,7 +282,8 @@ class _Connection:
         give_back = self._gate.subscribe(viewer)
         try:
             subscription = await self._operations.subscribe(prepared, viewer)
-            async with aclosing(subscription.pages()) as pages:
+            sink = FrameSink(self._outbox, id_) if self._outbox is not None else None
+            async with aclosing(subscription.pages(sink)) as pages:
                 async for page in pages:
                     await self._say(id_, session.next_message(id_, page.payload))
         finally:
