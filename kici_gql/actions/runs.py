@@ -12,6 +12,7 @@ from kici_gql.events import Event, EventType
 from kici_gql.rules import merging, metrics, run_reports
 from kici_gql.rules.metrics import NOTHING
 from kici_gql.rules.reports import MAX_INT
+from kici_gql.rules.secrets import redacted
 from kici_gql.store import Tx, records, runs, workflows
 from kici_gql.tables import Job, JobStatus, Prefix, Run, RunStatus, Step, StepStatus, Workflow, new_id
 
@@ -105,11 +106,11 @@ def _run_columns(tx: Tx, cluster_id: str, told: run_reports.Run) -> dict[str, An
         "repository": told.repository,
         "branch": told.branch,
         "commit_sha": told.commit_sha,
-        "commit_message": told.commit_message,
+        "commit_message": told.commit_message and redacted(told.commit_message),
         "trigger_type": told.trigger_type,
         "triggered_by": told.triggered_by,
         "cancelled_by": told.cancelled_by,
-        "failure_reason": told.failure_reason,
+        "failure_reason": told.failure_reason and redacted(told.failure_reason),
         "parent_run": told.parent_run_id,
         "original_run": told.original_run_id,
         "queued_at": told.queued_at,
@@ -216,7 +217,7 @@ def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int
         "status": told.status,
         "agent_id": told.agent_id,
         "runs_on": None if told.runs_on is None else list(told.runs_on),
-        "error_message": told.error_message,
+        "error_message": told.error_message and redacted(told.error_message),
         "started_at": told.started_at,
         "completed_at": told.completed_at,
         "duration_ms": told.duration_ms,
@@ -258,7 +259,7 @@ def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.
     columns = {
         "name": told.name,
         "status": status,
-        "error_message": told.error_message,
+        "error_message": told.error_message and redacted(told.error_message),
         "exit_code": told.exit_code,
         "started_at": told.started_at,
         "completed_at": told.completed_at,
