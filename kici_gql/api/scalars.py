@@ -14,20 +14,20 @@ Cursor = NewType("Cursor", str)
 
 
 def _print_time(value: datetime | str) -> str:
-    """Times in events are printed already."""
-    return value if isinstance(value, str) else events.iso(value)
+    """Times in events are printed already, but without microseconds when there are none."""
+    if isinstance(value, str):
+        return value if len(value) > len("2026-01-31T12:00:00Z") else f"{value[:-1]}.000000Z"
+    return events.iso(value)
 
 
 def _parse_time(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InvalidInput(
-            "not a DateTime", hint="Send ISO-8601 with an offset, such as 2026-01-31T12:00:00Z."
-        )
-    return moment.astimezone(UTC)
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidInput("not a DateTime", hint="Send ISO-8601 with an offset, such as 2026-01-31T12:00:00Z.")
 
 
 def _parse_cursor(value: object) -> Cursor:
