@@ -153,8 +153,17 @@ class Authenticator:
         """Forget the token and end its streams."""
         for sha256 in [key for key, (_, viewer) in self._known.items() if viewer.token_id == token_id]:
             del self._known[sha256]
-        for callback in list(self._streams.get(token_id, ())):
+        for callback in list(self._streams.pop(token_id, ())):
             callback("revoked")
+
+    async def look(self) -> None:
+        """End the streams of tokens that were revoked without this process hearing of it.
+
+        The bell may be broken, or it rang just before the stream opened.
+        """
+        if token_ids := [token_id for token_id in self._streams if token_id]:
+            for token_id in await self._store.read(orgs.revoked_among, token_ids):
+                self.revoked(token_id)
 
     def take_used(self) -> dict[str, tuple[str, datetime]]:
         """Tokens used since the last call: id → (org, when)."""

@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 """Silence is judged this often at least: a newcomer's silence may be due sooner than anybody's before."""
+LOOK_SECONDS = 0.75
+"""Revoked tokens are looked for this often: a revocation ends its streams within a second, whatever became of the bell."""
 HOUSEKEEPING_SECONDS = 60.0
 _CHUNK = 2000  # rows removed by one transaction: it must not hold up a heartbeat
 
@@ -32,6 +34,7 @@ class Chores:
     def start(self) -> None:
         self._tasks = [
             asyncio.create_task(_forever(self._sweep), name="sweep"),
+            asyncio.create_task(_forever(self._look), name="revocations"),
             asyncio.create_task(_forever(self._housekeep), name="housekeeping"),
         ]
 
@@ -46,6 +49,10 @@ class Chores:
         await commands.expire(self._store, now)
         await workflows.roll_schedules(self._store, now)
         return SWEEP_SECONDS if due is None else min(SWEEP_SECONDS, _seconds_until(due, self._store.now()))
+
+    async def _look(self) -> float:
+        await self._authenticator.look()
+        return LOOK_SECONDS
 
     async def _housekeep(self) -> float:
         now = self._store.now()

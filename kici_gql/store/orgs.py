@@ -40,6 +40,12 @@ def tokens_of(connection: Connection, org_id: str) -> Sequence[Token]:
     return fetch_all(connection, query, Token)
 
 
+def revoked_among(connection: Connection, token_ids: Sequence[str]) -> Sequence[str]:
+    """Those of these tokens, of whatever org, that were revoked."""
+    query = select(_token.c.id).where(_token.c.id.in_(sorted(token_ids)), _token.c.revoked_at.is_not(None))
+    return [row.id for row in connection.execute(query)]
+
+
 def touch_token(connection: Connection, org_id: str, token_id: str, now: datetime) -> None:
     """Note that a token was used."""
     connection.execute(
