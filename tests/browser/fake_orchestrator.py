@@ -99,6 +99,9 @@ class FakeOrchestrator:
         part = {"runId": run_id, "jobId": job_id, "step": step, "firstLine": first, "lines": lines}
         self._mutate("orchestratorReportLogs", {"connectionId": self._connection_id, "parts": [part]})
 
+    def report_settings(self, **settings: Any) -> None:
+        self._mutate("orchestratorReportSettings", {"connectionId": self._connection_id} | settings)
+
     def disconnect(self) -> None:
         self._mutate("orchestratorDisconnect", {"connectionId": self._connection_id})
 
@@ -169,6 +172,19 @@ class FakeOrchestrator:
 
     def _do_set_enabled(self, _: dict[str, Any]) -> str | None:
         return self.refusal
+
+    def _do_backend_test(self, _: dict[str, Any]) -> str | None:
+        return self.refusal
+
+    def _do_backend_sync(self, _: dict[str, Any]) -> str | None:
+        return self.refusal
+
+    def _do_rename(self, _: dict[str, Any]) -> str | None:
+        return self.refusal
+
+    def _do_dead_letter_retry(self, _: dict[str, Any]) -> str | None:
+        self.report_settings(deadLetters=[])
+        return None
 
     def _do_delete(self, payload: dict[str, Any]) -> str | None:
         for run_id in payload["runIds"]:

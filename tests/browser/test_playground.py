@@ -14,7 +14,9 @@ def write(page: Page, document: str) -> None:
 def test_a_query_with_variables(visit: Visit, org: Org) -> None:
     org.orchestrator().connect()
     page = visit("/playground")
-    write(page, 'query One($name: String!) { org(slug: "%s") { cluster(name: $name) { name } } }' % org.slug)
+    write(
+        page, f'query One($name: String!) {{ org(slug: "{org.slug}") {{ cluster(name: $name) {{ name }} }} }}'
+    )
     page.get_by_label("Variables").fill('{"name": ')
     expect(page.locator("#variables-problem")).not_to_be_empty()
     page.get_by_label("Variables").fill('{"name": "north"}')
@@ -30,7 +32,7 @@ def test_a_subscription_until_it_is_stopped(visit: Visit, org: Org) -> None:
     orchestrator.connect()
     page = visit("/playground")
     for transport in ("WebSocket", "Event stream"):
-        write(page, 'subscription { heartbeats(org: "%s") { kind at events { __typename } } }' % org.slug)
+        write(page, f'subscription {{ heartbeats(org: "{org.slug}") {{ kind at events {{ __typename }} }} }}')
         page.get_by_label("Transport of subscriptions").select_option(transport)
         page.get_by_role("button", name="Run").click()
         expect(page.locator(".frame")).to_have_count(1)

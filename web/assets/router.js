@@ -6,7 +6,7 @@ const PAGES = [
   [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => import("./views/runs/run.js")],
   [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => import("./views/diagnostics/page.js")],
   [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => import("./views/orchestrators.js")],
-  [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster.js")],
+  [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster/page.js")],
 ];
 
 /** `{section, params, load}` for a path, or null when there is no such page. */

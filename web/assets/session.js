@@ -11,6 +11,11 @@ const ACTIONS = [
   "runCancel",
   "runRerun",
   "clusterRename",
+  "secretBackendSync",
+  "secretBackendSyncAll",
+  "secretBackendTest",
+  "deadLetterRetry",
+  "deadLetterDiscard",
 ];
 
 const VIEWER = `{

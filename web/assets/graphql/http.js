@@ -53,7 +53,11 @@ export async function request(query, variables = {}, options = {}) {
 /** The payload of a mutation with one root field. Its typed errors are raised as RequestFailed like the others. */
 export async function mutate(query, variables) {
   const [payload] = Object.values(await request(query, variables));
-  if (payload.code) throw new RequestFailed(payload.message, payload);
+  if (payload.code) {
+    // Forbidden from outside, but not on the orchestrator's own host.
+    const hint = payload.commandLine ? `On the orchestrator’s host: ${payload.commandLine}` : payload.hint;
+    throw new RequestFailed(payload.message, { ...payload, hint });
+  }
   return payload;
 }
 

@@ -1,43 +1,111 @@
 // One cluster's own pages. Nothing here ever comes from another cluster.
 
-import { h, name, oncePerFrame, put } from "../dom.js";
-import { age, emptyState, factCards, skeleton, state } from "../components/parts.js";
-import { openFleet } from "../fleet/open.js";
-import { connectionWord, memoryOf, plural, words } from "../fleet/words.js";
-import { dateTime, longDuration } from "../clock.js";
-import { clusterState, marks, orchestratorsOf, versions } from "./orchestrators.js";
+import { h, name, oncePerFrame, put } from "../../dom.js";
+import { age, emptyState, factCards, skeleton, state } from "../../components/parts.js";
+import { openFleet } from "../../fleet/open.js";
+import { connectionWord, memoryOf, plural, words } from "../../fleet/words.js";
+import { dateTime, longDuration } from "../../clock.js";
+import { icon } from "../../components/icons.js";
+import { messageOf } from "../../components/dialog.js";
+import { request } from "../../graphql/http.js";
+import { Backends } from "../../clusters/backends.js";
+import { surfaceQuery } from "../../clusters/documents.js";
+import { permitted } from "../../runs/asking.js";
+import { rename } from "./rename.js";
+import { SURFACES, showSurface } from "./surfaces.js";
+import { clusterState, marks, orchestratorsOf, versions } from "../orchestrators.js";
 
 const TICK_MS = 1000;
-const TABS = [["overview", "Overview"]];
+const TABS = [["overview", "Overview"], ...Object.entries(SURFACES).map(([key, { title }]) => [key, title])];
 
 export function open(app, { params }) {
   const { fleet, clock } = app;
+  const tab = params.tab in SURFACES ? params.tab : "overview";
   const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/orchestrators` }, "Orchestrators"), " / ", name(params.cluster));
   const about = h("span", { class: "row-of-marks" });
+  const renameButton = h("button", { class: "button small", type: "button", onclick: () => rename(found()) }, icon("pen"), "Rename");
   const body = h("div", null, skeleton(4));
+  const found = () => [...fleet.clusters.values()].find((each) => each.name === params.cluster);
+  const backends = new Backends(app, { fits: (backend) => backend.cluster.name === params.cluster, heard: (event) => surface?.heard(event) });
+  const surface = tab === "overview" ? null : new Surface(app, params.cluster, SURFACES[tab], body);
   let ages = [];
   const draw = oncePerFrame(() => {
     if (!fleet.known) return;
-    const cluster = [...fleet.clusters.values()].find((each) => each.name === params.cluster);
-    ages = [];
+    const cluster = found();
     if (!cluster) return void put(body, noSuchCluster(app.orgPath));
-    put(about, marks(cluster), clusterState(cluster, orchestratorsOf(fleet, cluster.id)));
-    put(body, overview(cluster, fleet, clock, ages));
+    const orchestrators = orchestratorsOf(fleet, cluster.id);
+    put(about, marks(cluster), clusterState(cluster, orchestrators));
+    // The stream tells of orchestrators that come and go, not of what that makes of their cluster.
+    if (surface) return void surface.connected(orchestrators.some((each) => each.connected));
+    ages = [];
+    put(body, overview(cluster, fleet, clock, ages), backends.element);
   });
   const change = ({ ids, moved }) => (moved || [...ids].some((id) => fleet.clusters.has(id) || fleet.orchestrators.has(id))) && draw();
-  const stops = [fleet.onChange(change), openFleet(app, (errors) => put(body, app.problem(errors)))];
+  const stops = [fleet.onChange(change), openFleet(app, (errors) => put(body, app.problem(errors))), backends.open()];
   const timer = setInterval(() => ages.forEach((each) => each.write()), TICK_MS);
   draw();
-  const tab = TABS.some(([key]) => key === params.tab) ? params.tab : "overview";
   return {
     title: params.cluster,
-    element: h("div", { class: "page" }, h("div", { class: "page-head" }, head, about), tabs(app, params.cluster, tab), body),
+    element: h("div", { class: "page" }, h("div", { class: "page-head" }, head, about, h("span", { class: "grow" }), permitted(app.can("clusterRename"), renameButton)), tabs(app, params.cluster, tab), body),
     refresh: draw,
     close() {
       clearInterval(timer);
       for (const stop of stops) stop();
     },
   };
+}
+
+/** One surface on the page: read now, and again whenever the stream says that it is another one. */
+class Surface {
+  #app;
+  #cluster;
+  #about;
+  #body;
+  #connected = null;
+  #turn = 0;
+
+  constructor(app, cluster, about, body) {
+    this.#app = app;
+    this.#cluster = cluster;
+    this.#about = about;
+    this.#body = body;
+    this.read();
+  }
+
+  heard({ __typename, surface }) {
+    if (__typename === "SurfaceChanged" && surface === this.#about.surface) this.read();
+  }
+
+  connected(now) {
+    const before = this.#connected;
+    this.#connected = now;
+    if (before !== null && before !== now) this.read();
+  }
+
+  async read() {
+    const turn = ++this.#turn;
+    const { org } = this.#app.session;
+    try {
+      const { org: found } = await request(surfaceQuery(this.#about.selection), { org: org.slug, name: this.#cluster });
+      if (turn !== this.#turn || !found.cluster) return;
+      put(this.#body, showSurface(this.#about, found.cluster.data, { app: this.#app, clusterId: found.cluster.id }));
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      put(this.#body, error.code === "CLUSTER_DISCONNECTED" ? disconnected() : emptyState("This can’t be read just now", messageOf(error), this.#again()));
+    }
+  }
+
+  #again() {
+    return h("button", { class: "button", type: "button", onclick: () => this.read() }, "Try again");
+  }
+}
+
+function disconnected() {
+  return emptyState(
+    "Nobody is connected who could tell",
+    "The cluster’s orchestrators hold this, and none of them is connected. What they said earlier may no longer be so, and is not shown.",
+    "It appears here by itself as soon as one connects.",
+  );
 }
 
 function tabs(app, cluster, current) {

@@ -4,6 +4,7 @@ import { h, oncePerFrame } from "../../dom.js";
 import { pageHead, skeleton } from "../../components/parts.js";
 import { icon } from "../../components/icons.js";
 import { openFleet } from "../../fleet/open.js";
+import { Backends } from "../../clusters/backends.js";
 import { Alerts } from "./alerts.js";
 import { Metrics } from "./metrics.js";
 import { Summary } from "./summary.js";
@@ -17,6 +18,7 @@ export function open(app, { address }) {
   const alerts = new Alerts({ fleet, clock: app.clock, permission: app.can("alertAcknowledge"), reveal: (id) => tree.reveal(id) });
   const summary = new Summary();
   const metrics = new Metrics();
+  const backends = new Backends(app);
   const waiting = skeleton(8);
   const live = h("div", { hidden: true }, toolbar(app, tree, address), tree.element);
 
@@ -34,7 +36,7 @@ export function open(app, { address }) {
     change({ ids: new Set(), moved: true });
     if (fleet.known) alerts.draw();
   };
-  const stops = [fleet.onChange(change), openFleet(app, (errors) => waiting.replaceWith(app.problem(errors))), app.link.open(metrics.stream(app.session.org.slug))];
+  const stops = [fleet.onChange(change), openFleet(app, (errors) => waiting.replaceWith(app.problem(errors))), app.link.open(metrics.stream(app.session.org.slug)), backends.open()];
   // A frame without news moves the ages, too; without frames, the clock stands still and so do they.
   const timer = setInterval(() => {
     tree.tick();
@@ -44,7 +46,7 @@ export function open(app, { address }) {
 
   return {
     title: "Diagnostics",
-    element: h("div", { class: "page diagnostics" }, pageHead("Diagnostics"), alerts.element, metrics.element, summary.element, waiting, live),
+    element: h("div", { class: "page diagnostics" }, pageHead("Diagnostics"), alerts.element, metrics.element, summary.element, waiting, live, backends.element),
     refresh: everything,
     close() {
       clearInterval(timer);
