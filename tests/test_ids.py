@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from kici_gql.tables import Prefix, new_id
 
@@ -14,5 +15,5 @@ def test_ids_sort_in_the_order_they_were_made_in_also_within_a_millisecond() -> 
 
 def test_an_id_does_not_tell_the_next_one() -> None:
     tails = [int(new_id(Prefix.JOB, NOW)[-20:], 16) for _ in range(100)]
-    steps = {later - earlier for earlier, later in zip(tails, tails[1:], strict=False)}
+    steps = {later - earlier for earlier, later in pairwise(tails)}
     assert len(steps) == 99
