@@ -75,4 +75,5 @@ def test_hostile_names_are_text(visit: Visit, hostile: Org, section: str) -> Non
         page.locator(".row.scaler").get_by_role("button", name="Configuration").click()
         expect(page.get_by_role("dialog")).to_contain_text("</script>")
     if section == "run":
+        page = visit(address)
         expect(page.locator(".log")).to_contain_text("</script><script>")
