@@ -48,18 +48,30 @@ def take(tx: Tx, cluster_id: str, told: Sequence[run_reports.LogPart], max_bytes
                 path=["parts", index],
             )
         for first, lines in _missing(tx, job, part):
-            size = sum(len(line) for line in lines)
-            if size > room[run.id]:
-                dropped += len(lines)
-                continue
-            room[run.id] -= size
-            stored += len(lines)
-            _store(tx, run, job, part.step, first, lines, size)
+            fitting, size = _fitting(lines, room[run.id])
+            dropped += len(lines) - len(fitting)
+            if fitting:
+                room[run.id] -= size
+                stored += len(fitting)
+                _store(tx, run, job, part.step, first, fitting, size)
     for row in known.values():
         used = max_bytes - room[row.id]
         if used != row.log_bytes:
             records.change(tx.connection, Run, row.id, {"log_bytes": used})
     return stored, dropped
+
+
+def _fitting(lines: list[str], room: int) -> tuple[list[str], int]:
+    """The first lines that there is room for, and how much of it they take; each takes one more for its end."""
+    size = sum(map(len, lines)) + len(lines)
+    if size <= room:
+        return lines, size
+    size = 0
+    for index, line in enumerate(lines):
+        if size + len(line) + 1 > room:
+            return lines[:index], size
+        size += len(line) + 1
+    return lines, size
 
 
 def _missing(tx: Tx, job: Job, part: run_reports.LogPart) -> Iterable[tuple[int, list[str]]]:

@@ -5,7 +5,9 @@ line, and its frames carry it behind the cursor.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,16 +17,17 @@ from kici_gql.api.enums import FrameKind
 from kici_gql.api.scalars import Cursor as PrintedCursor
 from kici_gql.api.streams.run_frames import LogEnd, LogLines, RunLogFrame, RunLogSnapshot
 from kici_gql.api.streams.view import LogView
-from kici_gql.api.types.run import MAX_LOG_LINES, LogGap, LogLine, unpack
+from kici_gql.api.types.run import MAX_LOG_CHARS, MAX_LOG_LINES, as_gaps, as_lines
 from kici_gql.events import Cursor, Event, EventType, Topic
 from kici_gql.feed import Expired
 from kici_gql.rules import merging
 from kici_gql.store import log, logs, records
+from kici_gql.store.logs import Stretch, Wanted
 from kici_gql.tables import Job
 
+_PATIENCE = timedelta(seconds=3)
 _LOOK_SECONDS = 0.25
-_PATIENCE = 12  # looks at a hole before it is told
-_CHUNKS = 64  # enough for a page of short chunks; a page that needs more is completed by the next frame
+_LOOKS = 2 * int(_PATIENCE.total_seconds() / _LOOK_SECONDS)  # should the server's clock stand still
 
 
 class RunLogView(LogView[RunLogFrame]):
@@ -40,9 +43,10 @@ class RunLogView(LogView[RunLogFrame]):
         self.after_line = after_line
 
     def state(self, connection: Connection) -> RunLogSnapshot:
-        lines, gaps = self._read(connection, self.after_line)
-        total = logs.total_lines(connection, self.job_id, self.step)
-        return RunLogSnapshot(lines=lines, gaps=gaps, total_lines=total)
+        found, _, total = self._look(connection, self.after_line)
+        if found.hole_told_at is not None and self._is_young(found.hole_told_at):
+            found = Stretch()  # the next frame tells them, with the hole or without
+        return RunLogSnapshot(lines=as_lines(found), gaps=as_gaps(found), total_lines=total)
 
     def show(self, events: Iterable[Event]) -> Sequence[Any]:
         return [event for event in events if self._concerns(event)]
@@ -55,26 +59,28 @@ class RunLogView(LogView[RunLogFrame]):
         return self._lines_frame(FrameKind.SNAPSHOT, _Place(head, line), None, snapshot=state)
 
     async def next(self, cursor: str) -> RunLogFrame:
-        place = _Place.parse(cursor)
-        position, waited = place.cursor, 0
+        place, looks = _Place.parse(cursor), 0
         deadline = asyncio.get_running_loop().time() + self.services.settings.bookmark_seconds
         while True:
-            lines, gaps, head, over, total = await self.services.store.read(self._look, place.line)
-            if gaps and not over and gaps[0].from_line == place.line + 1 and waited < _PATIENCE:
-                # Parts of a log may overtake each other: give the missing one a moment before it counts as missing.
+            (found, over, total), head = await self.services.store.read(self._look_and_head, place.line)
+            if found.hole_told_at is not None and looks < _LOOKS and self._is_young(found.hole_told_at):
                 await asyncio.sleep(_LOOK_SECONDS)
-                waited += 1
+                looks += 1
                 continue
-            if lines or gaps:
-                there = _Place(head, lines[-1].number if lines else place.line)
-                return self._lines_frame(FrameKind.EVENTS, there, cursor, [LogLines(lines=lines, gaps=gaps)])
+            if found.lines:
+                there = _Place(head, found.lines[-1][0])
+                event = LogLines(lines=as_lines(found), gaps=as_gaps(found))
+                return self._lines_frame(FrameKind.EVENTS, there, cursor, [event])
             if over and not place.ended:
                 there = _Place(head, place.line, ended=True)
                 return self._lines_frame(FrameKind.EVENTS, there, cursor, [LogEnd(total_lines=total)])
-            position = max(position, head, key=lambda each: each.seq)
-            if not await self._wait(position, deadline):
+            if not await self._wait(head, deadline):
                 there = _Place(head, place.line, ended=place.ended)
                 return self._lines_frame(FrameKind.BOOKMARK, there, cursor)
+
+    def _is_young(self, hole: datetime) -> bool:
+        """Parts of a log may overtake each other: give the missing one a moment before it counts as missing."""
+        return self.services.store.now() - hole < _PATIENCE
 
     async def _wait(self, position: Cursor, deadline: float) -> bool:
         """Until something about this step's log happens behind `position`; False when a bookmark is due."""
@@ -98,18 +104,16 @@ class RunLogView(LogView[RunLogFrame]):
             except TimeoutError:
                 return False
 
-    def _look(
-        self, connection: Connection, line: int
-    ) -> tuple[list[LogLine], list[LogGap], Cursor, bool, int]:
-        lines, gaps = self._read(connection, line)
+    def _look_and_head(self, connection: Connection, line: int) -> tuple[tuple[Stretch, bool, int], Cursor]:
+        return self._look(connection, line), log.head(connection, self.org_id)
+
+    def _look(self, connection: Connection, line: int) -> tuple[Stretch, bool, int]:
+        """What is behind the line, whether the job has ended, and how many lines there are."""
+        wanted = Wanted(MAX_LOG_LINES, MAX_LOG_CHARS, line, until_hole=True)
+        found = logs.read(connection, self.job_id, self.step, wanted)
         job = records.by_id(connection, Job, self.org_id, self.job_id)
         over = job is None or merging.is_final(job.status)
-        total = logs.total_lines(connection, self.job_id, self.step)
-        return lines, gaps, log.head(connection, self.org_id), over, total
-
-    def _read(self, connection: Connection, line: int) -> tuple[list[LogLine], list[LogGap]]:
-        chunks = logs.chunks_after(connection, self.job_id, self.step, line, _CHUNKS)
-        return unpack(chunks, line, None, MAX_LOG_LINES, live=True)
+        return found, over, logs.total_lines(connection, self.job_id, self.step)
 
     def _concerns(self, event: Event) -> bool:
         if event.type is EventType.LOG_APPENDED:
@@ -156,5 +160,11 @@ class _Place:
 
     @classmethod
     def parse(cls, text: str) -> "_Place":
-        cursor, line, *rest = text.split(".")
-        return cls(Cursor.parse(cursor), int(line), ended=bool(rest))
+        """Raises ValueError when the text is no place of ours."""
+        match = _PLACE.fullmatch(text)
+        if match is None:
+            raise ValueError("not a place in a log")
+        return cls(Cursor.parse(match[1]), int(match[2]), ended=match[3] is not None)
+
+
+_PLACE = re.compile(r"([\w-]+)\.(-1|\d{1,10})(\.end)?", re.ASCII)

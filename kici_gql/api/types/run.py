@@ -1,10 +1,10 @@
 """Runs, jobs, steps and their logs."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 import strawberry
+from sqlalchemy import Connection
 
 from kici_gql import tables
 from kici_gql.api.context import Info
@@ -13,6 +13,7 @@ from kici_gql.api.types.base import ConfigEntry, LaterCluster, LaterWorkflow, No
 from kici_gql.api.where import RunWhere
 from kici_gql.errors import InvalidInput
 from kici_gql.store import logs, runs
+from kici_gql.store.logs import Stretch, Wanted
 from kici_gql.tables import JobStatus, Prefix, RunStatus, StepStatus
 
 RunRow = strawberry.Parent[tables.Run]
@@ -24,6 +25,7 @@ RunOrder = Annotated[
 RunFilter = Annotated[RunWhere | None, strawberry.argument(description="Only runs that fulfil this.")]
 
 MAX_LOG_LINES = 1000
+MAX_LOG_CHARS = 1_000_000
 
 
 @strawberry.type(description="One line of a log.")
@@ -41,32 +43,30 @@ class LogGap:
 @strawberry.type(description="A stretch of a step's log, in order.")
 class LogPage:
     lines: list[LogLine] = strawberry.field(description="The lines that are there.")
-    gaps: list[LogGap] = strawberry.field(description="Where lines are missing between them.")
+    gaps: list[LogGap] = strawberry.field(
+        description=(
+            "Where lines are missing between them, and between them and where the page begins to read. "
+            "On the last page in the direction read, also what is missing behind them."
+        )
+    )
     total_lines: int = strawberry.field(description="Number behind the last line there is so far.")
     has_more: bool = strawberry.field(
         description="Whether there are more lines in the direction that was read."
     )
 
 
-def unpack(
-    chunks: Any, after: int, before: int | None, limit: int, *, live: bool = False
-) -> tuple[list[LogLine], list[LogGap]]:
-    """Lines behind `after` (and before `before`) from chunks in order, and the holes between them."""
-    lines: list[LogLine] = []
-    gaps: list[LogGap] = []
-    expected = after + 1
-    for chunk in chunks:
-        texts = orjson.loads(chunk.body)
-        if chunk.first_line > expected and len(lines) < limit:
-            if live and lines:
-                break  # what is before the hole is told at once, the hole only when it stays
-            gaps.append(LogGap(from_line=expected, to_line=chunk.first_line - 1))
-        for number in range(max(chunk.first_line, expected), chunk.last_line + 1):
-            if len(lines) == limit or (before is not None and number >= before):
-                return lines, gaps
-            lines.append(LogLine(number=number, text=texts[number - chunk.first_line]))
-        expected = max(expected, chunk.last_line + 1)
-    return lines, gaps
+def as_lines(found: Stretch) -> list[LogLine]:
+    return [LogLine(number=number, text=text) for number, text in found.lines]
+
+
+def as_gaps(found: Stretch) -> list[LogGap]:
+    return [LogGap(from_line=first, to_line=last) for first, last in found.gaps]
+
+
+def _page(connection: Connection, job_id: str, step: int, wanted: Wanted) -> LogPage:
+    found = logs.read(connection, job_id, step, wanted)
+    total = logs.total_lines(connection, job_id, step)
+    return LogPage(lines=as_lines(found), gaps=as_gaps(found), total_lines=total, has_more=found.more)
 
 
 @strawberry.type(description="A part of a job.")
@@ -113,7 +113,8 @@ class Job(Node):
 
     @strawberry.field(
         description=(
-            f"Lines of one step's log: `first` behind `after`, or the `last` ones before `before`. At most {MAX_LOG_LINES}."
+            "Lines of one step's log: `first` behind `after`, or the `last` ones before `before`. "
+            f"At most {MAX_LOG_LINES}, and fewer when they are long: a page ends at about {MAX_LOG_CHARS} characters."
         )
     )
     async def log(
@@ -136,16 +137,8 @@ class Job(Node):
         wanted = last if last is not None else (100 if first is None else first)
         if not 0 <= wanted <= MAX_LOG_LINES:
             raise InvalidInput(f"{wanted} lines", hint=f"Ask for 0 to {MAX_LOG_LINES}.", path=["first"])
-        total = await info.context.read(logs.total_lines, root.id, step)
-        if last is not None:
-            end = total if before is None else min(before, total)
-            after = max(after, end - wanted - 1)
-            before = end
-        chunks = await info.context.read(logs.chunks_after, root.id, step, after, wanted + 1)
-        lines, gaps = unpack(chunks, after, before, wanted)
-        reached = lines[-1].number + 1 if lines else after + 1
-        more = after >= 0 if last is not None else reached < (total if before is None else min(before, total))
-        return LogPage(lines=lines, gaps=gaps, total_lines=total, has_more=more)
+        asked = Wanted(wanted, MAX_LOG_CHARS, max(-1, after), before, backward=last is not None)
+        return await info.context.read(_page, root.id, step, asked)
 
     @strawberry.field(description="Numbers of the steps that have log lines.")
     async def steps_with_logs(root: JobRow, info: Info) -> list[int]:
@@ -184,7 +177,7 @@ class Run(Node):
     def inputs(root: RunRow) -> list[ConfigEntry]:
         return [ConfigEntry(key=key, value=value) for key, value in root.inputs.items()]
 
-    @strawberry.field(description="Characters of log kept of it.")
+    @strawberry.field(description="Characters of log kept of it, one for the end of each line included.")
     def log_bytes(root: RunRow) -> float:
         return float(root.log_bytes)
 
