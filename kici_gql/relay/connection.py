@@ -13,7 +13,7 @@ from kici_gql.actions import commands
 from kici_gql.actions.perform import Call
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.auth import Authenticator, EndReason, Viewer
-from kici_gql.errors import KiciError, Unauthenticated
+from kici_gql.errors import Forbidden, KiciError, Unauthenticated
 from kici_gql.feed import Feed
 from kici_gql.relay import orders
 from kici_gql.relay.asker import LinkAsker
@@ -205,8 +205,7 @@ class Connection:
         try:
             await scribe.introduce(effect, self._process.orphans)
         except KiciError as error:
-            code = Close.INTERNAL_ERROR if error.retryable else Close.UNAUTHORIZED
-            return self._session.close(code, error.message)
+            return self._session.close(_code_of(error), error.message)
         logger.info("%s: orchestrator %s connected", scribe.cluster_name, scribe.orchestrator_id)
         self._start(self._take_orders())
         surfaces, asker = self._process.surfaces, self._asker
@@ -291,3 +290,9 @@ class Connection:
             self._orders.pop(command.id, None)
             if command.kind in orders.STARTING:
                 self._outbox.release()
+
+
+def _code_of(error: KiciError) -> Close:
+    if isinstance(error, Forbidden):
+        return Close.UNAUTHORIZED
+    return Close.INTERNAL_ERROR if error.retryable else Close.INVALID_MESSAGE

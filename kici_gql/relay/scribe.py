@@ -30,7 +30,7 @@ from kici_gql.rules import run_reports
 from kici_gql.store import Tx, fleet, records
 from kici_gql.store import logs as log_store
 from kici_gql.store import runs as run_store
-from kici_gql.tables import Orchestrator, Surface
+from kici_gql.tables import Agent, Liveness, Orchestrator, Surface
 
 logger = logging.getLogger("kici_gql.relay")
 
@@ -48,9 +48,8 @@ class Scribe:
     async def introduce(self, effect: Introduce, orphans: Collection[str]) -> None:
         """Enter the orchestrator. Raises KiciError when it may not come in. `orphans`: connections that have ended."""
         report = shapes.connecting(effect)
-        if effect.diagnostics is not None:
-            adopt = partial(_adopt, report=report, orphans=frozenset(orphans))
-            await self.call.store.transaction(self.call.viewer.org_id, adopt)
+        prepare = partial(_prepare, report=report, orphans=frozenset(orphans))
+        await self.call.store.transaction(self.call.viewer.org_id, prepare)
         done = await orchestrators.connect(self.call, report)
         self.connection_id = done.result["connection_id"]
         self.orchestrator_id = done.result["orchestrator_id"]
@@ -113,6 +112,12 @@ class Scribe:
         return await store.read(_speaks_for_cluster, org_id, self.orchestrator_id)
 
     async def _refit(self, inventory: Inventory) -> None:
+        make_way = partial(
+            _make_way_for,
+            orchestrator_id=self.orchestrator_id,
+            agent_ids=[agent.agent_id for agent in inventory.agents],
+        )
+        await self.call.store.transaction(self.call.viewer.org_id, make_way)
         await orchestrators.report_inventory(
             self.call, shapes.Refitting(self.connection_id, inventory.scalers, inventory.agents)
         )
@@ -156,17 +161,25 @@ def _speaks_for_cluster(connection: Connection, org_id: str, orchestrator_id: st
     return min(present, key=lambda each: each.id).cluster_key == row.cluster_key
 
 
-def _adopt(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
+def _prepare(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
+    """What has to be settled with the orchestrators that are known before another one is entered."""
+    cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+    if cluster is not None:
+        _adopt(tx, cluster.id, report, orphans)
+    elif report.cluster_name is not None:
+        cluster = fleet.cluster_named(tx.connection, tx.org_id, report.cluster_name)
+    if cluster is not None:
+        _make_way(tx, cluster.id, report.instance_id, [agent.agent_id for agent in report.agents])
+
+
+def _adopt(tx: Tx, cluster_id: str, report: shapes.Connecting, orphans: frozenset[str]) -> None:
     """An orchestrator makes up a new instance id with every process; the one that stopped on its host was the same.
 
     So that a restart doesn't leave a dead orchestrator behind, the newest one of this cluster and host that is not
     there any more takes the new id, and keeps its history under it.
     """
-    cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
-    if cluster is None or report.instance_id is None:
-        return
-    members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [cluster.id])
-    if any(row.instance_id == report.instance_id for row in members):
+    members = fleet.children(tx.connection, Orchestrator, tx.org_id, "cluster_id", [cluster_id])
+    if report.instance_id is None or any(row.instance_id == report.instance_id for row in members):
         return
     before = [
         row
@@ -179,6 +192,28 @@ def _adopt(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
     if before:
         heir = max(before, key=lambda row: row.last_heartbeat_at)
         records.change(tx.connection, Orchestrator, heir.id, {"instance_id": report.instance_id})
+
+
+def _make_way(tx: Tx, cluster_id: str, instance_id: str | None, agent_ids: Sequence[str]) -> None:
+    """An agent is connected to one orchestrator; the last one that says so has it.
+
+    Agents wander between siblings, and the one that lost an agent may tell it later than the one that got it.
+    """
+    known = fleet.agents_by_name(tx.connection, cluster_id, agent_ids)
+    owners = records.by_ids(
+        tx.connection, Orchestrator, tx.org_id, {row.orchestrator_id for row in known.values()}
+    )
+    ours = {row.id for row in owners if row.instance_id == instance_id}
+    for row in known.values():
+        if row.orchestrator_id not in ours:
+            values = {"liveness": Liveness.OFFLINE, "liveness_reason": "connected elsewhere", "due_at": None}
+            records.change(tx.connection, Agent, row.id, values)
+
+
+def _make_way_for(tx: Tx, orchestrator_id: str, agent_ids: Sequence[str]) -> None:
+    row = records.by_id(tx.connection, Orchestrator, tx.org_id, orchestrator_id)
+    if row is not None:
+        _make_way(tx, row.cluster_id, row.instance_id, agent_ids)
 
 
 def _take_all(tx: Tx, call: Call, connection_id: str, effects: Sequence[Tell | Print]) -> Result:
