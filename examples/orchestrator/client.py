@@ -35,7 +35,9 @@ _CONNECT = f"""
 mutation Connect($input: OrchestratorConnectInput!) {{
   answer: orchestratorConnect(input: $input) {{
     __typename
-    ... on OrchestratorConnectSuccess {{ connectionId clusterName heartbeatIntervalSeconds replayed }}
+    ... on OrchestratorConnectSuccess {{
+      connectionId clusterName heartbeatIntervalSeconds replayed orchestrator {{ cluster {{ id }} }}
+    }}
     {_ERROR}
   }}
 }}"""
@@ -62,6 +64,10 @@ mutation Disconnect($input: OrchestratorDisconnectInput!) {{
 _REPORT_WORKFLOWS = f"""
 mutation ReportWorkflows($input: OrchestratorReportWorkflowsInput!) {{
   answer: orchestratorReportWorkflows(input: $input) {{ __typename {_ERROR} }}
+}}"""
+_REPORT_SETTINGS = f"""
+mutation ReportSettings($input: OrchestratorReportSettingsInput!) {{
+  answer: orchestratorReportSettings(input: $input) {{ __typename {_ERROR} }}
 }}"""
 _REPORT_RUNS = f"""
 mutation ReportRuns($input: OrchestratorReportRunsInput!) {{
@@ -95,6 +101,7 @@ DOCUMENTS = (
     _REPORT_ALERTS,
     _DISCONNECT,
     _REPORT_WORKFLOWS,
+    _REPORT_SETTINGS,
     _REPORT_RUNS,
     _REPORT_LOGS,
     _COMPLETE_COMMAND,
@@ -128,6 +135,7 @@ class Connection:
     cluster_name: str
     heartbeat_interval_seconds: float
     replayed: bool
+    cluster_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,7 @@ class Link:
             answer["clusterName"],
             answer["heartbeatIntervalSeconds"],
             answer["replayed"],
+            answer["orchestrator"]["cluster"]["id"],
         )
 
     async def heartbeat(self, values: dict[str, Any]) -> Heard:
@@ -174,6 +183,10 @@ class Link:
     async def report_workflows(self, values: dict[str, Any]) -> None:
         """Send an OrchestratorReportWorkflowsInput."""
         await self._mutate(_REPORT_WORKFLOWS, values)
+
+    async def report_settings(self, values: dict[str, Any]) -> None:
+        """Send an OrchestratorReportSettingsInput."""
+        await self._mutate(_REPORT_SETTINGS, values)
 
     async def report_runs(self, values: dict[str, Any]) -> None:
         """Send an OrchestratorReportRunsInput."""

@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, Protocol
 
+from orchestrator.administration import Administration
 from orchestrator.book import Answer, Book
 from orchestrator.dispatcher import Dispatcher, TooManyRuns
 from orchestrator.execution import Order
 from orchestrator.outbox import Outbox
 from orchestrator.registry import Registry
+from orchestrator.state import StateError
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +42,26 @@ class Commands:
         registry: Registry,
         dispatcher: Dispatcher,
         outbox: Outbox,
+        administration: Administration,
         on_change: Callable[[], None] = lambda: None,
+        on_rename: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.book = book
         self.registry = registry
         self.dispatcher = dispatcher
         self.outbox = outbox
+        self.administration = administration
         self.on_change = on_change
+        self.on_rename = on_rename
         self._cursor: str | None = None
+        self._under_way: dict[str, asyncio.Task[None]] = {}
         self._deeds: Final[dict[str, Callable[[Command, dict[str, Any]], str | None]]] = {
             "RUN_NOW": self._run,
             "RERUN": self._run,
             "SET_ENABLED": self._set_enabled,
             "DELETE": self._delete,
             "CANCEL": self._cancel,
+            "RENAME": self._rename,
         }
 
     async def follow(self, link: Source, connection_id: str) -> None:
@@ -75,8 +83,15 @@ class Commands:
         """Do it, unless it was done before, and answer it. Raises StateError."""
         command_id = command["id"]
         answer = self.book.answers.get(command_id)
-        if answer is None:
-            answer = self._do(command)
+        if answer is None and self._takes_time(command):
+            if command_id not in self._under_way:
+                self._under_way[command_id] = asyncio.create_task(self._administer(command))
+            return
+        self._answer(command, answer or self._do(command), is_new=answer is None)
+
+    def _answer(self, command: Command, answer: Answer, *, is_new: bool) -> None:
+        command_id = command["id"]
+        if is_new:
             self.book.answer(command_id, answer)
             self.book.save()
             log.info("%s of %s: %s", command["kind"], command["requestedBy"], answer.message or "done")
@@ -85,9 +100,34 @@ class Commands:
             self.on_change()
         self.outbox.answer(command_id, answer.succeeded, answer.message, answer.result)
 
+    async def close(self) -> None:
+        """Leave what takes its time undone: nobody hears of it any more."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    def _takes_time(self, command: Command) -> bool:
+        return command["kind"].startswith(("BACKEND_", "DEAD_LETTER_")) and not self._forbidden(command)
+
+    async def _administer(self, command: Command) -> None:
+        """What may wait for a network. Doing it twice is harmless, so only the answer is written down."""
+        try:
+            answer = await self.administration.do(command["kind"], command["payload"])
+        except (KeyError, TypeError) as error:
+            answer = Answer(False, f"its payload is not understood: {error!r}")
+        except StateError as error:
+            answer = Answer(False, str(error))
+        del self._under_way[command["id"]]
+        self._answer(command, answer, is_new=True)
+
+    def _forbidden(self, command: Command) -> str | None:
+        return self.administration.allows(command["kind"], bool(command["payload"].get("enabled")))
+
     def _do(self, command: Command) -> Answer:
         deed = self._deeds.get(command["kind"])
         try:
+            if (operation := self._forbidden(command)) is not None:
+                raise Refusal(f"the operator of this orchestrator does not allow {operation} from outside")
             if deed is None:
                 raise Refusal(f"this orchestrator can't do {command['kind']}")
             return Answer(True, deed(command, command["payload"]))
@@ -119,6 +159,9 @@ class Commands:
     def _cancel(self, command: Command, payload: dict[str, Any]) -> None:
         if not self.dispatcher.cancel(payload["runId"], command["requestedBy"], bool(payload["force"])):
             raise Refusal("no such run is waiting or running here")
+
+    def _rename(self, command: Command, payload: dict[str, Any]) -> None:
+        self.on_rename(str(payload["clusterName"]))
 
     def _registered(self, payload: dict[str, Any]) -> str:
         name = str(payload["registrationId"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.administration import Administration
 from orchestrator.backoff import Backoff
 from orchestrator.book import Book
 from orchestrator.client import Connection, Link, LinkDown, Refused, open_link
@@ -62,6 +63,7 @@ class Orchestrator:
         state: StateDirectory,
         workflows: Path | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        settings: Path | None = None,
     ) -> None:
         self.config = config
         self.scaler = scaler
@@ -71,8 +73,15 @@ class Orchestrator:
         self.registry = Registry(workflows, self.book)
         self.outbox = Outbox()
         self.dispatcher = Dispatcher(scaler, self.book, self.outbox, clock)
+        self.administration = Administration(settings, state.letters, self._retry, on_change=scaler.news.set)
         self.commands = Commands(
-            self.book, self.registry, self.dispatcher, self.outbox, on_change=scaler.news.set
+            self.book,
+            self.registry,
+            self.dispatcher,
+            self.outbox,
+            self.administration,
+            on_change=scaler.news.set,
+            on_rename=self._rename,
         )
         self.connection: Connection | None = None
         self.interval_seconds = config.interval_seconds or 30.0
@@ -81,6 +90,8 @@ class Orchestrator:
         self._attempt: Input | None = None
         self._announced: dict[str, Input] = {}
         self._told = Telling()
+        self._told_settings: Input | None = None
+        self._renamed = False
         self._reported_dead: dict[str, str] = {}
         self._next_beat_at = 0.0
         self._last_beat_at = 0.0
@@ -95,16 +106,21 @@ class Orchestrator:
     async def run(self) -> None:
         """Work until ``stop()``.
 
-        Raises TokenRefused, or Refused when the server won't have us as we are; StateError, BadDefinition or OSError when
-        our files can't be used.
+        Raises TokenRefused, or Refused when the server won't have us as we are; StateError, BadDefinition, BadSettings or
+        OSError when our files can't be used.
         """
         self.book.load()
         self.registry.load()
+        self.administration.load()
         self.dispatcher.recall(self.registry.workflows)
         # An orchestrator without its scaler would report a fleet that nobody looks after.
         duties = {
             asyncio.create_task(duty, name=name)
-            for name, duty in {"scaler": self.scaler.run(), "clock": self._keep_time()}.items()
+            for name, duty in {
+                "scaler": self.scaler.run(),
+                "clock": self._keep_time(),
+                "administration": self.administration.run(),
+            }.items()
         }
         for duty in duties:
             duty.add_done_callback(lambda duty: self.stop(f"its {duty.get_name()} failed"))
@@ -116,6 +132,7 @@ class Orchestrator:
             for duty in duties:
                 duty.cancel()
             await asyncio.wait(duties)
+            await self.commands.close()
             await self.dispatcher.close()
             await asyncio.gather(self._say_goodbye_late(), self.scaler.close())
         for duty in duties:
@@ -166,8 +183,9 @@ class Orchestrator:
         while not self._stopping.is_set():
             connection = self.connection or await self._connect(link)
             try:
-                # The registry first: whoever asks for a workflow must have been told of it.
+                # First what there is: whoever asks for something must have been told of it.
                 await self._report_workflows(link, connection)
+                await self._report_settings(link, connection)
                 await all_until_one_ends(
                     self._keep_reporting(link, connection),
                     self.outbox.deliver(link, connection.id),
@@ -181,6 +199,11 @@ class Orchestrator:
 
     async def _keep_reporting(self, link: Link, connection: Connection) -> None:
         while not self._stopping.is_set():
+            if self._renamed:
+                await self.outbox.emptied()
+                self._renamed = False
+                self.connection = None
+                return
             try:
                 await self._report(link, connection)
             except Refused as refused:
@@ -195,6 +218,7 @@ class Orchestrator:
         await self._report_agents(link, connection)
         await self._report_exits(link, connection)
         await self._report_workflows(link, connection)
+        await self._report_settings(link, connection)
         if time.monotonic() >= self._next_beat_at:
             await self._beat(link, connection)
 
@@ -211,6 +235,35 @@ class Orchestrator:
                 raise
             log.error("the server refused the workflows: %s", refused)
         self._told.told(self.registry, told)
+
+    async def _report_settings(self, link: Link, connection: Connection) -> None:
+        """Tell the server of the cluster's own settings when they are not what it was told."""
+        settings = self.administration.report()
+        if settings != self._told_settings:
+            self._told_settings = settings
+            try:
+                await link.report_settings({"connectionId": connection.id, **settings})
+            except Refused as refused:
+                if refused.retryable or refused.code in {"UNKNOWN_CONNECTION", "FORBIDDEN"}:
+                    raise
+                log.error("the server refused the settings: %s", refused)
+
+    def _retry(self, name: str) -> str | None:
+        """Start the workflow that a dead letter is for. Answers what went wrong."""
+        workflow = self.registry.workflows.get(name)
+        if workflow is None:
+            return f"no workflow {name!r} is registered here"
+        order = Order(str(uuid.uuid4()), workflow.values({}), "kici_event", "dead letter")
+        try:
+            self.dispatcher.start(workflow, order)
+        except TooManyRuns as error:
+            return str(error)
+        return None
+
+    def _rename(self, name: str) -> None:
+        """Come back under this name as soon as the command is answered."""
+        self.state.save(replace(self.state.load(), cluster_name=name))
+        self._renamed = True
 
     async def _end_jobs(self, link: Link) -> None:
         """Cancel what runs while somebody hears of it."""
@@ -237,10 +290,11 @@ class Orchestrator:
         self._reported_dead = dict.fromkeys(self._announced, "runs")
         self._next_beat_at = 0.0
         self._told = Telling()
+        self._told_settings = None
         self.commands.forget_place()
         self.outbox.remind(self.dispatcher.unfinished())
         self._note_up()
-        self._remember_cluster(connection.cluster_name)
+        self._remember_cluster(connection)
         await self._adopt_interval(connection.heartbeat_interval_seconds)
         log.info(
             "connected to cluster %s as %s, a heartbeat every %g s",
@@ -309,15 +363,17 @@ class Orchestrator:
         state = self.state.load()
         names = {
             "clusterName": state.cluster_name or self.config.cluster_name,
+            "clusterKey": state.cluster_id,
             "instanceId": self.config.instance_id or state.instance_id,
             "registryVersion": self.registry.version,
         }
         return introduction(describe_host(), self.scaler, runtime_versions(), names, str(uuid.uuid4()))
 
-    def _remember_cluster(self, name: str) -> None:
-        state = self.state.load()
-        if state.cluster_name != name:
-            self.state.save(replace(state, cluster_name=name))
+    def _remember_cluster(self, connection: Connection) -> None:
+        before = self.state.load()
+        state = replace(before, cluster_name=connection.cluster_name, cluster_id=connection.cluster_id)
+        if state != before:
+            self.state.save(state)
 
     async def _adopt_interval(self, seconds: float) -> None:
         self.interval_seconds = self.config.interval_seconds or seconds

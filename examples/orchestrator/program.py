@@ -12,6 +12,7 @@ from orchestrator.client import Refused, TokenRefused, websocket_url
 from orchestrator.definitions import BadDefinition
 from orchestrator.orchestrator import Config, Orchestrator
 from orchestrator.scaler import BareMetalScaler
+from orchestrator.settings import BadSettings
 from orchestrator.state import StateDirectory, StateError
 
 EXIT_UNUSABLE = 2
@@ -45,6 +46,8 @@ def _guarded(options: argparse.Namespace, token: str) -> int:
         asyncio.run(_run(options, token, state))
     except StateError as error:
         return _fail(EXIT_UNUSABLE, str(error))
+    except BadSettings as error:
+        return _fail(EXIT_UNUSABLE, str(error))
     except (BadDefinition, OSError) as error:
         return _fail(EXIT_UNUSABLE, f"{options.workflows}: {error}")
     except TokenRefused as error:
@@ -72,7 +75,7 @@ async def _run(options: argparse.Namespace, token: str, state: StateDirectory) -
         max_concurrency=options.concurrency,
     )
     config = Config(options.url, token, options.cluster, instance_id, options.interval)
-    orchestrator = Orchestrator(config, scaler, state, options.workflows)
+    orchestrator = Orchestrator(config, scaler, state, options.workflows, settings=options.settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, orchestrator.stop, f"stopped by {number.name}")
@@ -131,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(__file__).parent.parent / "workflows.toml",
         metavar="FILE",
         help="the workflows it offers (%(default)s)",
+    )
+    add(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="environments, secret backends and what users may do from outside, as in examples/settings.toml",
     )
     add("--restart-after", type=_seconds, default=240.0, metavar="SECONDS",
         help="silence after which an agent is replaced (%(default)s); more than the server's lost_after_seconds, "

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -15,10 +15,14 @@ class StateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``cluster_name`` is None until the server has given one or a user has chosen one."""
+    """``cluster_name`` is None until the server has given one or a user has chosen one.
+
+    ``cluster_id`` is the server's own name for the cluster: by it the cluster is known again under a new name.
+    """
 
     instance_id: str
     cluster_name: str | None = None
+    cluster_id: str | None = None
 
 
 class StateDirectory:
@@ -41,6 +45,11 @@ class StateDirectory:
     def book(self) -> Path:
         """Where the rest is that has to survive: see ``book``."""
         return self.path / "book.json"
+
+    @property
+    def letters(self) -> Path:
+        """Where the events are that found no workflow: see ``administration``."""
+        return self.path / "dead-letters.json"
 
     def lock(self) -> None:
         """Create the directory and claim it for this process. Raises StateError."""
@@ -68,7 +77,9 @@ class StateDirectory:
         try:
             values = json.loads(self.file.read_text())
             return State(
-                _text(values["instanceId"]), _text(values["clusterName"]) if values["clusterName"] else None
+                _text(values["instanceId"]),
+                _text(values["clusterName"]) if values["clusterName"] else None,
+                _text(values["clusterId"]) if values.get("clusterId") else None,
             )
         except FileNotFoundError:
             state = State(str(uuid.uuid4()))
@@ -79,10 +90,12 @@ class StateDirectory:
 
     def save(self, state: State) -> None:
         """Write the state down, whole or not at all. Raises StateError."""
-        values = asdict(state)
-        text = json.dumps(
-            {"instanceId": values["instance_id"], "clusterName": values["cluster_name"]}, indent=2
-        )
+        values = {
+            "instanceId": state.instance_id,
+            "clusterName": state.cluster_name,
+            "clusterId": state.cluster_id,
+        }
+        text = json.dumps(values, indent=2)
         write_whole(self.file, text + "\n")
 
 

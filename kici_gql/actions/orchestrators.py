@@ -117,11 +117,17 @@ def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds
     }
 
 
+def _key_of(cluster: Cluster, report: reports.Connect) -> str | None:
+    """A cluster's global id in place of a key of its own means whichever cluster the orchestrator has come to be in."""
+    key = report.cluster_key
+    return cluster.id if key is not None and key.startswith(f"{Prefix.CLUSTER}_") else key
+
+
 def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits: Thresholds) -> Orchestrator:
     verdict = liveness.alive(tx.now, limits)
     values: dict[str, Any] = {
         "connection_id": str(uuid.uuid4()),
-        "cluster_key": report.cluster_key,
+        "cluster_key": _key_of(cluster, report),
         "role": report.role,
         "version": report.version,
         "mode": report.mode,

@@ -2,7 +2,7 @@
 
 import typer
 
-from kici_gql.cli import admin, demo, doctor, schema, serve, watch
+from kici_gql.cli import admin, cluster_name, demo, doctor, schema, serve, watch
 
 app = typer.Typer(
     name="kici-gql",
@@ -17,6 +17,7 @@ app.command("watch")(watch.watch)
 app.command("doctor")(doctor.doctor)
 app.add_typer(admin.tokens, name="token")
 app.add_typer(admin.orgs, name="org")
+app.add_typer(cluster_name.app, name="cluster-name")
 app.add_typer(admin.database, name="db")
 app.add_typer(schema.app, name="schema")
 

@@ -13,6 +13,7 @@ CONNECTED: Answer = {
     "__typename": "OrchestratorConnectSuccess",
     "connectionId": "c-1",
     "clusterName": "cluster-0a1b2c",
+    "orchestrator": {"cluster": {"id": "clu_1"}},
     "heartbeatIntervalSeconds": 1,
     "replayed": False,
 }

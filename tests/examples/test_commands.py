@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.administration import Administration
 from orchestrator.book import Book
 from orchestrator.commands import Commands
 from orchestrator.dispatcher import MOST_RUNS, Dispatcher
@@ -57,7 +58,13 @@ class Life:
         scaler = BareMetalScaler("metal", [], 1, restart_after_seconds=60)
         self.dispatcher = Dispatcher(scaler, self.book, self.outbox, lambda: datetime.now(UTC))
         self.dispatcher.recall(self.registry.workflows)
-        self.commands = Commands(self.book, self.registry, self.dispatcher, self.outbox)
+        self.commands = Commands(
+            self.book,
+            self.registry,
+            self.dispatcher,
+            self.outbox,
+            Administration(None, folder / "dead-letters.json"),
+        )
 
     def do(self, kind: str, command_id: str = "cmd-1", **payload: Any) -> tuple[bool, str | None]:
         """Whether it succeeded, and what was said."""
@@ -127,7 +134,7 @@ async def test_deleting_may_cancel_what_is_active(tmp_path: Path) -> None:
         ("RUN_NOW", {"registrationId": "w"}, "not understood"),
         ("RERUN", {"registrationId": "w", "runId": "r", "inputs": None}, "not understood"),
         ("CANCEL", {"runId": "nothing", "force": True}, "no such run"),
-        ("BACKEND_SYNC", {}, "can't do BACKEND_SYNC"),
+        ("PAINT", {}, "can't do PAINT"),
     ],
 )
 async def test_what_cannot_be_done_is_answered_with_the_reason(

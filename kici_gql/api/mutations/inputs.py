@@ -66,7 +66,8 @@ class OrchestratorConnectInput:
     )
     cluster_key: str | None = strawberry.field(
         default=None,
-        description=f"Internal id that all orchestrators of the cluster share and that survives a rename. {_TEXT}",
+        description="Internal id that all orchestrators of the cluster share and that survives a rename; "
+        f"a program that has none can send the global id of its cluster. {_TEXT}",
     )
     instance_id: str | None = strawberry.field(
         default=None,
