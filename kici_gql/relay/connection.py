@@ -33,7 +33,9 @@ logger = logging.getLogger("kici_gql.relay")
 
 HOLD_SECONDS = 3.0
 """How long reports may wait for the id of a run that is being started; it takes 0.3 s at most where we looked."""
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 60.0
+"""How long what came may take to be written after the link has ended; a slow database must not lose it."""
+SUPERSEDED_SECONDS = 10.0
 AUTHENTICATE_SECONDS = 5.0
 ABORT_SECONDS = 1.0
 GOODBYE = 1000
@@ -56,6 +58,7 @@ class Process:
     surfaces: Surfaces
     admit: Callable[[Viewer], Callable[[], None]]
     orphans: set[str] = field(default_factory=set)
+    links: set["Connection"] = field(default_factory=set)
 
 
 class Connection:
@@ -206,6 +209,7 @@ class Connection:
             await scribe.introduce(effect, self._process.orphans)
         except KiciError as error:
             return self._session.close(_code_of(error), error.message)
+        await self._supersede(scribe.orchestrator_id)
         logger.info("%s: orchestrator %s connected", scribe.cluster_name, scribe.orchestrator_id)
         self._start(self._take_orders())
         surfaces, asker = self._process.surfaces, self._asker
@@ -213,6 +217,21 @@ class Connection:
         self._at_end.append(lambda: surfaces.detach(scribe.orchestrator_id, asker))
         await self._outbox.put(effects.Amend(effect.routing_keys, effect.capabilities), 0)
         return self._session.introduced(self._loop.time())
+
+    async def _supersede(self, orchestrator_id: str) -> None:
+        """An older link of the same orchestrator is dead, known or not; its last lines come before ours."""
+        older = [
+            link
+            for link in self._process.links
+            if link is not self and link.scribe is not None and link.scribe.orchestrator_id == orchestrator_id
+        ]
+        for link in older:
+            link.end(Close.GOING_AWAY, "the orchestrator has connected anew")
+        if older:
+            waiting = [asyncio.create_task(link.over.wait()) for link in older]
+            await asyncio.wait(waiting, timeout=SUPERSEDED_SECONDS)
+            for task in waiting:
+                task.cancel()
 
     def _token_ended(self, reason: EndReason) -> None:
         self.end(Close.UNAUTHORIZED, _ENDED[reason])

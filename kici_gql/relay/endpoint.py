@@ -31,12 +31,12 @@ class RelayEndpoint:
         self, store: Store, feed: Feed, settings: Settings, auth: Authenticator, surfaces: Surfaces
     ) -> None:
         self._settings = settings
-        self._open: set[Connection] = set()
         self._tokens: Counter[str] = Counter()
         self._farewells: set[asyncio.Task[None]] = set()
         self._draining = False
         dispatch = Dispatch(store, feed)
         self._process = Process(store, feed, settings, auth, dispatch, surfaces, self._admit)
+        self._open = self._process.links
 
     @property
     def connections(self) -> int:

@@ -10,7 +10,7 @@ from kici_gql.actions import logs, orchestrators, runs, settings_reports, workfl
 from kici_gql.actions.inventory import host_columns
 from kici_gql.actions.perform import Action, Call, Result, perform
 from kici_gql.actions.presence import Changes
-from kici_gql.errors import KiciError
+from kici_gql.errors import KiciError, NotFound
 from kici_gql.relay import shapes
 from kici_gql.relay.asker import policy
 from kici_gql.relay.messages.diagnostics import UNKNOWN, Inventory
@@ -78,7 +78,7 @@ class Scribe:
     async def _tell(self, effects: Sequence[Tell | Print]) -> None:
         if not effects:
             return
-        work = partial(_take_all, call=self.call, connection_id=self.connection_id, effects=effects)
+        work = partial(_take_all, call=self.call, orchestrator_id=self.orchestrator_id, effects=effects)
         try:
             await perform(self.call, Action("orchestratorReportRuns", work))
         except KiciError as error:
@@ -216,8 +216,11 @@ def _make_way_for(tx: Tx, orchestrator_id: str, agent_ids: Sequence[str]) -> Non
         _make_way(tx, row.cluster_id, row.instance_id, agent_ids)
 
 
-def _take_all(tx: Tx, call: Call, connection_id: str, effects: Sequence[Tell | Print]) -> Result:
-    row = orchestrators.connected(tx, call.viewer, connection_id)
+def _take_all(tx: Tx, call: Call, orchestrator_id: str, effects: Sequence[Tell | Print]) -> Result:
+    """By the orchestrator, not by its connection: what came over a link stays true when the link has ended."""
+    row = records.by_id(tx.connection, Orchestrator, tx.org_id, orchestrator_id)
+    if row is None:
+        raise NotFound("the orchestrator is gone")
     for told, lines in _turns(effects):
         for reports in _apart(told):
             runs.take(tx, row.cluster_id, reports)
