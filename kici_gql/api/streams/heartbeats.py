@@ -24,6 +24,7 @@ class HeartbeatView(LogView[HeartbeatFrame]):
     """Heartbeats of an org, or of one cluster; `where` narrows the agents."""
 
     topics = frozenset({Topic.HEARTBEATS})
+    coalesced = True
     frame = HeartbeatFrame
 
     def __init__(
@@ -53,10 +54,23 @@ class HeartbeatView(LogView[HeartbeatFrame]):
                 newest[event.data["id"]] = (event, count + 1)
         return [_show(event, count) for event, count in newest.values()]
 
+    def fold(self, earlier: Sequence[Any], later: Sequence[Any]) -> Sequence[Any]:
+        newest = {_id(each): each for each in earlier}
+        for each in later:
+            before = newest.pop(_id(each), None)
+            if before is not None:
+                each.folded += before.folded
+            newest[_id(each)] = each
+        return list(newest.values())
+
     def _concerns(self, event: Event) -> bool:
         if self.cluster_id is not None and event.data["cluster_id"] != self.cluster_id:
             return False
         return event.type is not EventType.AGENT_BEAT or matches(self.where, event.data)
+
+
+def _id(shown: AgentHeartbeat | OrchestratorHeartbeat) -> str:
+    return shown.id if isinstance(shown, AgentHeartbeat) else shown.orchestrator_id
 
 
 def vars_of(row: Any) -> dict[str, Any]:

@@ -14,16 +14,20 @@ from kici_gql.api.enums import FrameKind
 from kici_gql.api.scalars import Cursor as PrintedCursor
 from kici_gql.api.streams.frames import Frame
 from kici_gql.events import Cursor, Entry, Event, Topic
-from kici_gql.feed import Expired
+from kici_gql.feed import Expired, Page
 from kici_gql.store import log
 
 F = TypeVar("F", bound=Frame)
+
+_FOLDED_PAGES = 100
 
 
 class LogView(View[F]):
     """A filtered view of one org's log. Two views with equal keys give equal frames."""
 
     topics: ClassVar[frozenset[Topic]]
+    coalesced: ClassVar[bool] = False
+    """Whether a reader that is behind gets the newest state of each instead of every event; see `fold`."""
     frame: type[F]
 
     def __init__(self, services: Services, org_id: str, filters: Hashable) -> None:
@@ -38,6 +42,10 @@ class LogView(View[F]):
     @abstractmethod
     def show(self, events: Iterable[Event]) -> Sequence[Any]:
         """The events that belong to the view, as its subscribers see them."""
+
+    def fold(self, earlier: Sequence[Any], later: Sequence[Any]) -> Sequence[Any]:
+        """What two runs of shown events come to in a coalesced view."""
+        raise NotImplementedError
 
     async def first(self, after: str | None) -> F | str:
         if after is None:
@@ -60,6 +68,8 @@ class LogView(View[F]):
             except Expired as expired:
                 return await self._snapshot(FrameKind.RESYNC, previous=cursor, reason=str(expired))
             shown = self.show(_behind(page.entries, position))
+            if shown and self.coalesced:
+                shown, page = await self._all_that_gathered(shown, page)
             if shown:
                 return self._frame(FrameKind.EVENTS, page.cursor, cursor, events=shown)
             if page.cursor != position:
@@ -71,6 +81,24 @@ class LogView(View[F]):
                     await feed.moved(self.org_id, position)
             except TimeoutError:
                 return self._frame(FrameKind.BOOKMARK, position, cursor)
+
+    async def _all_that_gathered(self, shown: Sequence[Any], page: Page) -> tuple[Sequence[Any], Page]:
+        """Fold in what lies between the page and the head, so that a slow reader is never further behind."""
+        feed = self.services.feed
+        head = await feed.head(self.org_id)
+        for _ in range(_FOLDED_PAGES):
+            if page.cursor.seq >= head.seq:
+                break
+            await asyncio.sleep(0)
+            try:
+                more = await feed.after(
+                    self.org_id, page.cursor, self.topics, self.services.settings.page_events
+                )
+            except Expired:
+                break  # what is shown is true; the next page will say that the log is gone
+            shown = self.fold(shown, self.show(_behind(more.entries, page.cursor)))
+            page = more
+        return shown, page
 
     async def _snapshot(self, kind: FrameKind, previous: str | None, reason: str | None) -> F:
         state, head = await self.services.store.read(self._state_and_head)

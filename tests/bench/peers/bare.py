@@ -36,4 +36,10 @@ if __name__ == "__main__":
     app = Starlette(
         routes=[Route("/push", push, methods=["POST"]), WebSocketRoute("/graphql", follow)],
     )
-    uvicorn.run(app, port=int(os.environ["BENCH_PORT"]), log_level="warning", ws_per_message_deflate=False)
+    uvicorn.run(
+        app,
+        port=int(os.environ["BENCH_PORT"]),
+        log_level="warning",
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+    )

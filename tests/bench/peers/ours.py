@@ -33,6 +33,7 @@ def main() -> None:
     )
     asyncio.run(prepare(settings))
     server = server_for(create_app(settings), settings)
+    server.config.ws_ping_interval = None  # the load's raw readers answer no pings
     if os.environ.get("BENCH_WRITE") == "no":
         _forget_writes_after_the_fleet_connected()
     server.run()

@@ -23,7 +23,7 @@ from kici_gql.api import enums  # noqa: F401 - describes the enums
 from kici_gql.api.mutations.inputs import OrchestratorHeartbeatInput
 from kici_gql.api.types.base import Label, labels_of
 from kici_gql.tables import Liveness
-from tests.bench.fleet import AGENTS, LABELS, ORCHESTRATORS, agent_name
+from tests.bench.fleet import AGENTS, HOSTNAME, LABELS, ORCHESTRATORS, agent_name
 
 DURABLE = os.environ.get("BENCH_DATABASE") == "yes"
 AGENT = Table(
@@ -108,7 +108,7 @@ class Mutation:
             heartbeat = AgentHeartbeat(
                 id=strawberry.ID(f"agt_019ab3f0c1d2{beat.agent_id}-0123456789"),
                 agent_id=beat.agent_id,
-                hostname=f"node-{beat.agent_id}.fleet.example",
+                hostname=HOSTNAME,
                 version="1.4.2",
                 liveness=Liveness.ONLINE,
                 cpu_count=16,
@@ -154,7 +154,13 @@ def main() -> None:
     app = Starlette(
         routes=[Route("/graphql", graphql), WebSocketRoute("/graphql", graphql)], lifespan=lifespan
     )
-    uvicorn.run(app, port=int(os.environ["BENCH_PORT"]), log_level="warning", timeout_keep_alive=75)
+    uvicorn.run(
+        app,
+        port=int(os.environ["BENCH_PORT"]),
+        log_level="warning",
+        ws_ping_interval=None,
+        timeout_keep_alive=75,
+    )
 
 
 if __name__ == "__main__":
