@@ -14,9 +14,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
+from kici_gql.api.engine.kept import KeptAnswers
 from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.operations import Operations
 from kici_gql.api.schema import schema
+from kici_gql.api.stable import STABLE
 from kici_gql.api.transport.endpoint import GraphQLEndpoint
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.app.chores import Chores
@@ -27,7 +29,7 @@ from kici_gql.events import Entry, EventType, Topic
 from kici_gql.feed import Feed
 from kici_gql.relay import RelayEndpoint
 from kici_gql.settings import Settings
-from kici_gql.store import Store
+from kici_gql.store import Store, log
 from kici_gql.web import SessionRoutes, web_routes
 
 
@@ -46,7 +48,11 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     def make_context(viewer: Viewer, request_id: str) -> Context:
         return Context(services, viewer, request_id)
 
-    operations = Operations(schema, make_context, limits=_limits(settings))
+    async def position(viewer: Viewer) -> str | None:
+        return str(await store.read(log.head, viewer.org_id)) if viewer.org_id else None
+
+    kept = KeptAnswers(position, STABLE)
+    operations = Operations(schema, make_context, limits=_limits(settings), kept=kept)
     graphql = GraphQLEndpoint(operations, authenticator, _options(settings))
     relay = RelayEndpoint(store, feed, settings, authenticator, surfaces)
     sessions = SessionRoutes(authenticator)

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 ROOT = Path(__file__).parents[2]
 
 

@@ -41,22 +41,30 @@ class Execution:
         request: GraphQLRequest,
         viewer: Viewer,
         request_id: str,
-    ) -> bytes:
-        """The encoded answer; raises RequestRefused when the variables don't fit."""
+    ) -> tuple[bytes, frozenset[str] | None]:
+        """The encoded answer, and its fields when it has no errors and generated code gave it.
+
+        Raises RequestRefused when the variables don't fit.
+        """
         executor = self.executor(document, request, viewer, request_id)
         compiled = operation.compilations.get(self._schema, executor)
         try:
             async with asyncio.timeout(self._limits.query_seconds):
                 if compiled is None:
-                    return await executed(executor, request_id)
+                    return await executed(executor, request_id), None
                 try:
-                    return await self._compiled(compiled, operation.compilations, executor, None)
+                    body = await self._compiled(compiled, operation.compilations, executor, None)
+                    return body, compiled.coordinates
+                except Spent as spent:
+                    return answer(None, [faults.from_known(spent)]), None
                 except Unlike:
-                    return await executed(self.executor(document, request, viewer, request_id), request_id)
+                    return await executed(
+                        self.executor(document, request, viewer, request_id), request_id
+                    ), None
         except TimeoutError:
             seconds = self._limits.query_seconds
             late = LimitExceeded(f"The query took longer than query_seconds={seconds:g}.")
-            return answer(None, [faults.from_known(late)])
+            return answer(None, [faults.from_known(late)]), None
 
     async def mutation(
         self,
@@ -105,6 +113,8 @@ class Execution:
             if compiled is not None:
                 try:
                     return await self._compiled(compiled, operation.compilations, run, frame)
+                except Spent as spent:
+                    return answer(None, [faults.from_known(spent)])
                 except Unlike:
                     run.context_value = self._make_context(viewer, request_id)
             return await executed(run, request_id)
@@ -137,8 +147,6 @@ class Execution:
         try:
             run = compiled.start(executor.context_value, self._limits.max_values, executor.variable_values)
             body = await compiled.answer(run, source)
-        except Spent as spent:
-            return answer(None, [faults.from_known(spent)])
         except Unlike:
             compilations.judge(like=False)
             raise

@@ -21,6 +21,7 @@ from kici_gql.api.engine.execution import Execution
 from kici_gql.api.engine.executor import FrameExecutor
 from kici_gql.api.engine.faults import RequestRefused
 from kici_gql.api.engine.groups import Groups, Page, Render, Sink
+from kici_gql.api.engine.kept import KeptAnswers
 from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.live import Live
 from kici_gql.api.engine.ports import MakeContext, Viewer
@@ -42,9 +43,14 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The encoded answer of an operation that ran: it has `data`, if only null."""
+    """The encoded answer of an operation that ran: it has `data`, if only null.
+
+    `tag` names an answer that may be kept; `unchanged` says that the caller has the one of that name already.
+    """
 
     body: bytes
+    tag: str | None = None
+    unchanged: bool = False
 
 
 class Subscription:
@@ -116,8 +122,10 @@ class Operations:
         *,
         limits: Limits | None = None,
         groups: Groups | None = None,
+        kept: KeptAnswers | None = None,
     ) -> None:
         limits = limits or Limits()
+        self._kept = kept
         self.groups = groups or Groups()
         self.documents = Documents(schema._schema, limits)  # noqa: SLF001 - Strawberry has no public name for it
         self._execution = Execution(schema, make_context, limits)
@@ -127,13 +135,38 @@ class Operations:
         document = self.documents.get(request.query)
         return Prepared(request, document, document.operation(request.operation_name))
 
-    async def run(self, prepared: Prepared, viewer: Viewer, request_id: str | None = None) -> Result:
-        """Run a query or mutation; raises RequestRefused when its variables don't fit."""
-        execute = self._execution.query if prepared.kind is OperationType.QUERY else self._execution.mutation
+    async def run(
+        self, prepared: Prepared, viewer: Viewer, request_id: str | None = None, have: str | None = None
+    ) -> Result:
+        """Run a query or mutation; raises RequestRefused when its variables don't fit.
+
+        `have` is the tag of an answer that the caller has kept.
+        """
         request_id = request_id or faults.new_request_id()
+        if prepared.kind is OperationType.QUERY:
+            return await self._query(prepared, viewer, request_id, have)
         return Result(
-            await execute(prepared.document, prepared.operation, prepared.request, viewer, request_id)
+            await self._execution.mutation(
+                prepared.document, prepared.operation, prepared.request, viewer, request_id
+            )
         )
+
+    async def _query(self, prepared: Prepared, viewer: Viewer, request_id: str, have: str | None) -> Result:
+        kept, compilations, tag = self._kept, prepared.operation.compilations, None
+        if kept is not None and compilations.keepable:
+            tag = await kept.tag(prepared.request, viewer)
+        if kept is not None and tag is not None:
+            known = b"" if tag == have else kept.get(tag)
+            if known is not None:
+                return Result(known, tag, unchanged=tag == have)
+        body, fields = await self._execution.query(
+            prepared.document, prepared.operation, prepared.request, viewer, request_id
+        )
+        compilations.keepable = kept is not None and fields is not None and kept.may_keep(fields)
+        if kept is None or tag is None or not compilations.keepable:
+            return Result(body)
+        kept.keep(tag, body)
+        return Result(body, tag)
 
     async def subscribe(self, prepared: Prepared, viewer: Viewer) -> Subscription | PlainSubscription:
         """Call the resolver and answer the reader; raises RequestRefused when it refuses."""

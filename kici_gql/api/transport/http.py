@@ -79,7 +79,8 @@ class HttpEndpoint:
         if prepared.kind is OperationType.SUBSCRIPTION or accept.json is None:
             await self._stream(scope, receive, send, prepared, viewer)
         else:
-            await self._answer(send, accept, prepared, viewer, request_id)
+            have = headers.get("if-none-match") if scope["method"] == "GET" else None
+            await self._answer(send, accept, prepared, viewer, request_id, have)
 
     async def _viewer(self, secret: str | None, request_id: str) -> Viewer:
         try:
@@ -96,13 +97,24 @@ class HttpEndpoint:
             raise HttpRefused(_request_error_status(accept), refusal.errors) from None
 
     async def _answer(
-        self, send: Send, accept: Accept, prepared: Prepared, viewer: Viewer, request_id: str
+        self,
+        send: Send,
+        accept: Accept,
+        prepared: Prepared,
+        viewer: Viewer,
+        request_id: str,
+        have: str | None,
     ) -> None:
         try:
-            result = await self._operations.run(prepared, viewer, request_id)
+            known = have.strip().removeprefix("W/").strip('"') if have is not None else None
+            result = await self._operations.run(prepared, viewer, request_id, known)
         except RequestRefused as refusal:
             raise HttpRefused(_request_error_status(accept), refusal.errors) from None
-        await _send_json(send, 200, result.body, accept, {"x-request-id": request_id})
+        extra = {"x-request-id": request_id}
+        if result.tag is not None:
+            # Kept by whoever asked and by nobody between, and asked about each time.
+            extra |= {"etag": f'"{result.tag}"', "cache-control": "private, no-cache"}
+        await _send_json(send, 304 if result.unchanged else 200, result.body, accept, extra)
 
     async def _stream(
         self, scope: Scope, receive: Receive, send: Send, prepared: Prepared, viewer: Viewer

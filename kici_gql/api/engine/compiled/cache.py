@@ -28,6 +28,8 @@ class Compilations:
 
     def __init__(self, directive_variables: tuple[str, ...]) -> None:
         self.hot: Hot | None = None
+        self.keepable = False
+        """Whether the last answer was one that may be kept."""
         self._directive_variables = directive_variables
         self._variants: dict[Hashable, Compiled | None] = {}
         self._seen = False
