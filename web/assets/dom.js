@@ -59,6 +59,16 @@ export function name(text, props) {
   return h("bdi", { ...props, class: `name ${props?.class ?? ""}`.trim() }, text);
 }
 
+/** Load a style sheet once; resolves when it counts. */
+export function style(href) {
+  const there = document.querySelector(`link[href="${href}"]`);
+  if (there) return Promise.resolve();
+  return new Promise((resolve) => {
+    // Without its style a page is still better than no page.
+    document.head.append(h("link", { rel: "stylesheet", href, onload: resolve, onerror: resolve }));
+  });
+}
+
 /** Many changes, one call: on the next frame that the browser paints. */
 export function oncePerFrame(work) {
   let waiting = false;

@@ -1,9 +1,14 @@
 // Which page an address shows. Pages are loaded when they are first wanted.
 
+import { style } from "./dom.js";
+
+/** A page that needs the style of workflows and runs. */
+const styled = async (page) => (await Promise.all([page, style("/assets/style/runs.css")]))[0];
+
 const PAGES = [
-  [/^\/orgs\/([^/]+)\/workflows\/?$/, ["org"], "workflows", () => import("./views/workflows/page.js")],
-  [/^\/orgs\/([^/]+)\/runs\/?$/, ["org"], "runs", () => import("./views/runs/list.js")],
-  [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => import("./views/runs/run.js")],
+  [/^\/orgs\/([^/]+)\/workflows\/?$/, ["org"], "workflows", () => styled(import("./views/workflows/page.js"))],
+  [/^\/orgs\/([^/]+)\/runs\/?$/, ["org"], "runs", () => styled(import("./views/runs/list.js"))],
+  [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => styled(import("./views/runs/run.js"))],
   [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => import("./views/diagnostics/page.js")],
   [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => import("./views/orchestrators.js")],
   [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster/page.js")],

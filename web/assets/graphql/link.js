@@ -3,7 +3,6 @@
 
 import { request } from "./http.js";
 import { SocketTransport } from "./socket.js";
-import { EventStreamTransport } from "./event_stream.js";
 
 const FIRST_WAIT_MS = 400;
 const MOST_WAIT_MS = 10_000;
@@ -183,7 +182,7 @@ export class Link {
       if (!viewer.org) return this.end(ENDED[4403]);
       this.reason = "the network lets no WebSocket through";
       this.#blocked += 1;
-      if (this.#blocked >= BLOCKED_SOCKETS) this.#kind = EventStreamTransport;
+      if (this.#blocked >= BLOCKED_SOCKETS) this.#kind = (await import("./event_stream.js")).EventStreamTransport;
     } catch (error) {
       if (error.code === "UNAUTHENTICATED") return this.end(ENDED[4403]);
       this.reason = error.code === "NETWORK" ? REASONS[1006] : error.message;

@@ -4,8 +4,8 @@ import { h } from "../dom.js";
 import { messageOf, notify } from "../components/dialog.js";
 import { tip } from "../components/tooltip.js";
 import { idempotencyKey, mutate, request } from "../graphql/http.js";
-import { COMMAND } from "./documents.js";
 
+const COMMAND = `query Command($id: ID!) { node(id: $id) { ... on Command { state message } } }`;
 const LOOK_MS = 700;
 const MOST_LOOKS = 90;
 const ENDS = { FAILED: "could not be done", EXPIRED: "was not answered in time" };

@@ -104,21 +104,6 @@ query LogPage($job: ID!, $step: Int!, $before: Int, $last: Int!) {
   node(id: $job) { ... on Job { log(step: $step, before: $before, last: $last) { totalLines hasMore lines { number text } gaps { fromLine toLine } } } }
 }`;
 
-export const METRICS = `
-subscription Metrics($org: String!) {
-  executionMetrics(org: $org) {
-    ${FRAME}
-    snapshot { ...metrics }
-    events { metrics { ...metrics } }
-  }
-}
-fragment metrics on ExecutionMetrics {
-  totalRuns succeededRuns failedRuns cancelledRuns successRate averageDurationMs queuedJobs runningJobs windowHours
-  series { at runs succeeded failed cancelled averageDurationMs }
-}`;
-
-export const COMMAND = `query Command($id: ID!) { node(id: $id) { ... on Command { state message } } }`;
-
 const asked = (name, input, more = "") => `
 mutation Ask($input: ${input}!) {
   ${name}(input: $input) {

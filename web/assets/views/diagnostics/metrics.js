@@ -6,7 +6,19 @@ import { meter, setMeter } from "../../components/parts.js";
 import { longDuration } from "../../clock.js";
 import { plural } from "../../fleet/words.js";
 import { Stream } from "../../graphql/stream.js";
-import { METRICS } from "../../runs/documents.js";
+
+const METRICS = `
+subscription Metrics($org: String!) {
+  executionMetrics(org: $org) {
+    kind cursor previousCursor at reason
+    snapshot { ...metrics }
+    events { metrics { ...metrics } }
+  }
+}
+fragment metrics on ExecutionMetrics {
+  totalRuns succeededRuns failedRuns cancelledRuns successRate averageDurationMs queuedJobs runningJobs windowHours
+  series { at runs succeeded failed cancelled averageDurationMs }
+}`;
 
 export class Metrics {
   #cards = { runs: card("Runs in 24 h"), success: card("Success rate"), duration: card("Average duration"), jobs: card("Active jobs") };
