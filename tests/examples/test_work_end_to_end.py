@@ -24,7 +24,7 @@ def workflow(name: str, *scripts: str, more: str = "") -> str:
     return f'[{name}]\nrepository = "x/y"\n{more}\n{steps}\n'
 
 
-TICKS = "for n in 1 2 3 4 5 6; do echo tick $n; sleep 0.15; done"
+TICKS = "for n in 1 2 3 4 5 6; do echo tick $n; sleep 0.3; done"
 FOREVER = "echo ready; while :; do sleep 0.1; done"
 FILE = (
     workflow("ticks", TICKS, "echo second step")
@@ -162,7 +162,12 @@ def test_cancelling_is_gentle_or_not(work: Workbench) -> None:
 def test_jobs_wait_for_each_other_and_for_a_free_agent(work: Workbench) -> None:
     runs = [work.start_run("forever") for _ in range(2)]
     chain = work.start_run("chain")
-    until(lambda: [job["status"] for job in work.run(chain)["jobs"]] == ["QUEUED", "PENDING"])
+    until(
+        lambda: (
+            [(job["name"], job["status"]) for job in work.run(chain)["jobs"]]
+            == [("test", "PENDING"), ("main", "QUEUED")]
+        )
+    )
     figures = """{ org { orchestrators { nodes { instanceId runningJobs queuedJobs } } agents { nodes { agentId activeJobs } } } }"""
 
     def load() -> Any:
@@ -177,10 +182,10 @@ def test_jobs_wait_for_each_other_and_for_a_free_agent(work: Workbench) -> None:
     for run_id in runs:
         work.ask("runCancel", runId=run_id, force=True)
     run = work.ended(chain)
-    build, test = run["jobs"]
+    test, build = run["jobs"]  # as the file has them
     assert run["status"] == "SUCCESS"
     assert build["completedAt"] <= test["startedAt"]
-    assert work.log(chain, 1) == ["tested"]
+    assert work.log(chain, 0) == ["tested"]
     assert {work.ended(each)["status"] for each in runs} == {"CANCELLED"}
 
 
