@@ -9,7 +9,7 @@ from kici_gql.actions.orchestrators import connected
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.runs import server_verdict
 from kici_gql.actions.workflows import apply_answer
-from kici_gql.errors import ClusterDisconnected, Conflict, InvalidInput, NotFound
+from kici_gql.errors import ClusterDisconnected, Conflict, InvalidInput, NotFound, UnknownConnection
 from kici_gql.events import Event, EventType
 from kici_gql.rules import reports
 from kici_gql.rules.secrets import redacted, redacted_all
@@ -69,15 +69,26 @@ def ask_one(tx: Tx, wish: Wish, orchestrator: Orchestrator, requested_by: str, s
     return row
 
 
-async def deliver(store: Store, org_id: str, command_ids: list[str]) -> None:
-    """Note that the orchestrator was sent these."""
+async def deliver(
+    store: Store, org_id: str, command_ids: list[str], connection_id: str | None = None
+) -> set[str]:
+    """Note that the orchestrator is sent these. Answers those that it shall be sent: nobody answered them yet.
 
-    def work(tx: Tx) -> None:
-        for row in records.by_ids(tx.connection, Command, tx.org_id, command_ids):
+    Raises UnknownConnection when it has connected anew since: what it is asked, it is asked on its new connection.
+    """
+
+    def work(tx: Tx) -> set[str]:
+        if connection_id is not None and fleet.orchestrator_of(tx.connection, org_id, connection_id) is None:
+            raise UnknownConnection(
+                "this connection has been replaced", hint="Only the newest connection is sent commands."
+            )
+        rows = records.by_ids(tx.connection, Command, tx.org_id, command_ids)
+        for row in rows:
             if row.state is CommandState.PENDING:
                 _change(tx, row, {"state": CommandState.DELIVERED, "delivered_at": tx.now})
+        return {row.id for row in rows if row.state in commands.OPEN}
 
-    await store.transaction(org_id, work)
+    return await store.transaction(org_id, work)
 
 
 async def complete(

@@ -30,25 +30,28 @@ async def report(call: Call, told: run_reports.Workflows) -> Done:
 
 
 def take(tx: Tx, cluster_id: str, told: run_reports.Workflows) -> None:
-    """Write what differs from what is known, and nothing else."""
+    """Write what differs from what is known, and nothing else.
+
+    An orchestrator that could not read its registry doesn't know what is gone: then nothing goes for not being listed.
+    """
     known = workflows.in_cluster(tx.connection, cluster_id)
     for each in told.workflows:
         _write(tx, cluster_id, known.get(each.registration_id), each)
-    kept = {each.registration_id for each in told.workflows}
-    gone = set(told.removed) | (set(known) - kept if told.full else set())
-    for external_id in sorted(gone):
-        if external_id in known:
-            remove(tx, known[external_id])
-    registry.write(
-        tx,
-        cluster_id,
-        {
+    unlisted = set(known) if told.full and told.registry_error is None else set()
+    gone = (unlisted | set(told.removed)) - {each.registration_id for each in told.workflows}
+    for external_id in sorted(gone & set(known)):
+        remove(tx, known[external_id])
+    values: dict[str, Any] = {
+        "error": told.registry_error and redacted(told.registry_error),
+        "updated_at": tx.now,
+    }
+    if told.registry_version is not None:
+        values |= {
             "version": told.registry_version,
             "announced_version": told.registry_version,
-            "error": told.registry_error and redacted(told.registry_error),
+            "announced_at": tx.now,
         }
-        | {"updated_at": tx.now, "announced_at": tx.now},
-    )
+    registry.write(tx, cluster_id, values)
 
 
 def set_enabled(tx: Tx, row: Workflow, enabled: bool) -> None:
@@ -97,7 +100,8 @@ async def roll_schedules(store: Store, now: datetime) -> None:
 def _roll_some(tx: Tx, now: datetime) -> bool:
     rows = workflows.overdue(tx.connection, tx.org_id, now, _SWEEP_LIMIT)
     for row in rows:
-        _change(tx, row, {"next_fire_at": schedules.next_fire_of(row.triggers, now)})
+        values = {"next_fire_at": schedules.next_fire_of(row.triggers, now), "next_fire_reported": False}
+        _change(tx, row, values)
     return len(rows) == _SWEEP_LIMIT
 
 
@@ -113,11 +117,13 @@ def _write(tx: Tx, cluster_id: str, row: Workflow | None, told: run_reports.Work
         "commit_sha": told.commit_sha,
         "inputs": [_input(each) for each in told.inputs],
         "enabled": told.enabled,
-        "next_fire_reported": told.next_fire_at is not None,
     }
-    values["next_fire_at"] = told.next_fire_at or _next_fire(row, triggers, tx.now)
-    if told.last_triggered_at is not None:
-        values["last_triggered_at"] = told.last_triggered_at
+    coming = told.next_fire_at if told.next_fire_at is not None and told.next_fire_at > tx.now else None
+    values["next_fire_reported"] = coming is not None
+    values["next_fire_at"] = coming or _next_fire(row, triggers, tx.now)
+    if told.last_triggered_at is not None:  # we may know of a later run
+        known = row.last_triggered_at if row is not None else None
+        values["last_triggered_at"] = max(known or told.last_triggered_at, told.last_triggered_at)
     if row is not None:
         if any(getattr(row, name) != value for name, value in values.items()):
             _change(tx, row, values | {"updated_at": tx.now})

@@ -38,18 +38,20 @@ def sync_status(
     error: str | None,
     connected: bool,
     now: datetime,
+    *,
+    reported: bool,
 ) -> SyncStatus:
     """How the registry that was reported relates to the one its orchestrator has.
 
     ERROR: the orchestrator could not read its own. STALE: nobody is connected who could report, or the announced
     version has been missing for over a minute. SYNCING: it is newer than what was reported, or nothing was reported
-    yet. IN_SYNC: they are the same.
+    yet. IN_SYNC: they are the same, or the orchestrator reports without versions.
     """
     if error is not None:
         return SyncStatus.ERROR
     if not connected:
         return SyncStatus.STALE
-    if version is None or (announced is not None and announced != version):
+    if not reported or (announced is not None and announced != version):
         late = announced_at is not None and now - announced_at > SYNC_GRACE
         return SyncStatus.STALE if late else SyncStatus.SYNCING
     return SyncStatus.IN_SYNC

@@ -43,14 +43,10 @@ def registries(connection: Connection, org_id: str) -> Sequence[Registry]:
 
 
 def overdue(connection: Connection, org_id: str, now: datetime, limit: int) -> Sequence[Workflow]:
-    """Workflows whose computed next fire time has passed, so that the next one has to be worked out."""
+    """Workflows whose next fire time has passed, so that the next one has to be worked out."""
     query = (
         select(_workflow)
-        .where(
-            _workflow.c.org_id == org_id,
-            _workflow.c.next_fire_at <= now,
-            _workflow.c.next_fire_reported.is_(False),
-        )
+        .where(_workflow.c.org_id == org_id, _workflow.c.next_fire_at <= now)
         .order_by(_workflow.c.next_fire_at)
         .limit(limit)
     )
@@ -58,7 +54,5 @@ def overdue(connection: Connection, org_id: str, now: datetime, limit: int) -> S
 
 
 def orgs_overdue(connection: Connection, now: datetime) -> Sequence[str]:
-    query = select(_workflow.c.org_id).where(
-        _workflow.c.next_fire_at <= now, _workflow.c.next_fire_reported.is_(False)
-    )
+    query = select(_workflow.c.org_id).where(_workflow.c.next_fire_at <= now)
     return sorted({row.org_id for row in connection.execute(query.distinct())})

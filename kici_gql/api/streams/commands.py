@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 
 from kici_gql.actions.commands import deliver
 from kici_gql.api.context import Services
+from kici_gql.api.enums import FrameKind
+from kici_gql.api.scalars import Cursor as PrintedCursor
 from kici_gql.api.streams.infrastructure import row_of
 from kici_gql.api.streams.run_frames import CommandChanged, CommandFrame, CommandSnapshot
 from kici_gql.api.streams.view import LogView
@@ -21,9 +23,10 @@ class CommandView(LogView[CommandFrame]):
     topics = frozenset({Topic.COMMANDS})
     frame = CommandFrame
 
-    def __init__(self, services: Services, org_id: str, orchestrator_id: str) -> None:
-        super().__init__(services, org_id, orchestrator_id)
+    def __init__(self, services: Services, org_id: str, orchestrator_id: str, connection_id: str) -> None:
+        super().__init__(services, org_id, (orchestrator_id, connection_id))
         self.orchestrator_id = orchestrator_id
+        self.connection_id = connection_id
 
     def state(self, connection: Connection) -> CommandSnapshot:
         rows: list[Any] = list(store.open_for(connection, self.org_id, self.orchestrator_id))
@@ -45,14 +48,24 @@ class CommandView(LogView[CommandFrame]):
         return frame
 
     async def next(self, cursor: str) -> CommandFrame:
-        frame = await super().next(cursor)
-        await self._deliver(frame)
-        return frame
+        position = cursor
+        while True:
+            frame = await super().next(position)
+            if await self._deliver(frame) or frame.kind is not FrameKind.EVENTS:
+                if frame.previous_cursor is not None:
+                    frame.previous_cursor = PrintedCursor(cursor)
+                return frame
+            position = frame.cursor  # all of them have been answered or have expired meanwhile
 
-    async def _deliver(self, frame: CommandFrame) -> None:
-        sent: list[Any] = [event.command for event in frame.events]
+    async def _deliver(self, frame: CommandFrame) -> bool:
+        """Note what the frame delivers, and leave out what nobody waits for any more. False when that was all."""
+        held: list[Any] = frame.snapshot.commands if frame.snapshot is not None else []
+        sent = [*held, *(event.command for event in frame.events)]
+        if not sent:
+            return True
+        ids = [row.id for row in sent]
+        wanted = await deliver(self.services.store, self.org_id, ids, self.connection_id)
+        frame.events = [event for event in frame.events if event.command.id in wanted]
         if frame.snapshot is not None:
-            sent.extend(frame.snapshot.commands)
-        pending = [row.id for row in sent if row.state == CommandState.PENDING]
-        if pending:
-            await deliver(self.services.store, self.org_id, pending)
+            frame.snapshot.commands = [row for row in held if row.id in wanted]
+        return bool(wanted)

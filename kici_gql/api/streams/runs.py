@@ -119,6 +119,7 @@ class ExecutionMetricsView(LogView[ExecutionMetricsFrame]):
         if frame.kind is FrameKind.EVENTS:
             await asyncio.sleep(_GATHER_SECONDS)
             frame = await super().next(cursor)  # once more, with all that has gathered meanwhile
+        if frame.kind is FrameKind.EVENTS:
             metrics = await self.services.store.read(self.state)
             frame.events = [ExecutionMetricsChanged(metrics=metrics, folded=len(frame.events))]
         return frame

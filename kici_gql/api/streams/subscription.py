@@ -158,4 +158,4 @@ class Subscription:
         viewer = info.context.viewer
         auth.require(viewer, "orchestratorCompleteCommand")
         orchestrator = await info.context.read(find_connected, viewer, connection_id)
-        return Live(CommandView(info.context.services, viewer.org_id, orchestrator.id), after)
+        return Live(CommandView(info.context.services, viewer.org_id, orchestrator.id, connection_id), after)

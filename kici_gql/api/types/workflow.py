@@ -135,4 +135,5 @@ class WorkflowRegistry:
             root.error,
             connected,
             info.context.services.store.now(),
+            reported=root.updated_at is not None,
         )
