@@ -46,7 +46,7 @@ def longest_task_ms(trace: bytes) -> float:
         for each in events
         if each["name"] == "thread_name" and each["args"]["name"] == "CrRendererMain"
     }
-    tasks = [
+    tasks: list[float] = [
         each["tdur"] / 1000
         for each in events
         if each["name"].endswith("RunTask") and (each["pid"], each["tid"]) in main and "tdur" in each
