@@ -133,6 +133,8 @@ def until(command: list[str], running: Running, start: str) -> str:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # five programs, one after the other
 def test_the_commands_on_tokens_and_orgs_work(running: Running) -> None:
     """Those of operations.md, with the id of a token that exists."""
     (block,) = [block for block in blocks(DOCS / "operations.md", "sh") if "token revoke" in block.text]
