@@ -3,6 +3,7 @@
 Shapes are protocols, so that GraphQL inputs and relay frames enter the same actions as they are.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,6 +14,9 @@ from kici_gql.rules.secrets import looks_secret
 from kici_gql.tables import AlertSeverity, OrchestratorRole, ScalerType
 
 MAX_TEXT = 256
+_UNFIT = frozenset(
+    {"Cc", "Cs"}
+)  # control characters and half characters; joiners belong to scripts and emoji
 MAX_LABELS = 64
 MAX_ROUTING_KEYS = 1000
 MAX_CONFIG = 64
@@ -126,8 +130,8 @@ def check_text(value: str, path: Sequence[str | int], limit: int = MAX_TEXT, *, 
         raise InvalidInput("a text is empty", hint=f"Send 1 to {limit} characters.", path=path)
     if len(value) > limit:
         raise InvalidInput(f"a text has {len(value)} characters", hint=f"Send at most {limit}.", path=path)
-    if not value.isprintable() and any(not c.isprintable() and c not in "\n\t" for c in value):
-        raise InvalidInput("a text has control characters", hint="Send printable characters only.", path=path)
+    if not value.isprintable() and any(unicodedata.category(c) in _UNFIT and c not in "\n\t" for c in value):
+        raise InvalidInput("a text has control characters", hint="Leave out control characters.", path=path)
     if limit <= MAX_TEXT and looks_secret(value):  # longer texts are prose, in which secrets are blotted out
         raise InvalidInput(
             "a text looks like the value of a secret", hint="Send names, never values.", path=path

@@ -20,15 +20,15 @@ _CONNECTION = "As `orchestratorConnect` answered it."
 @strawberry.input(description="A trigger of a workflow.")
 class TriggerInput:
     type: str = strawberry.field(description=f"Kind, as KiCI names it, such as `push`. {_TEXT}")
-    settings: JSON = strawberry.field(
+    settings: JSON | None = strawberry.field(
         name="config",
-        default_factory=lambda: JSON({}),
+        default=None,
         description=f"Whole configuration, an object. At most {rules.MAX_TRIGGER_BYTES} characters.",
     )
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return rules.as_config(cast(Any, self.settings))
+        return {} if self.settings is None else rules.as_config(cast(Any, self.settings))
 
 
 @strawberry.input(description="An input that a workflow declares.")

@@ -50,6 +50,8 @@ class HttpEndpoint:
         except KiciError as error:
             status, headers = _status(error)
             await _send_errors(send, status, [faults.from_known(error)], accept, headers)
+        except ConnectionResetError:
+            return  # a page that was closed while it asked: there is nobody to answer
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - goes out masked
