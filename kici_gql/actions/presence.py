@@ -36,8 +36,7 @@ class Changes:
 
     def orchestrator(self, tx: Tx, row: Orchestrator, *, arrives: bool = False) -> None:
         """Tell of a change. `arrives` says that it has just connected."""
-        connected = _note_connection(tx, row, arrives)
-        data = records.state_of(row) | {"cluster_connected": connected}
+        data = records.state_of(row) | {"cluster_connected_since": _note_connection(tx, row, arrives)}
         self.evidence[row.id].append(tx.append(Event(EventType.ORCHESTRATOR_CHANGED, data)))
 
     def agent(self, tx: Tx, row: Agent) -> None:
@@ -52,8 +51,8 @@ class Changes:
             review(tx, self.cluster_id, self.evidence)
 
 
-def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> bool:
-    """Whether the row's cluster is connected now; since when, is written down where that changed.
+def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> datetime | None:
+    """Since when the row's cluster is connected; None: it is not. It is written down where that changed.
 
     An only orchestrator that connects anew begins anew, even when its old connection was never missed: what it
     reported over the old one may not be so any more.
@@ -67,7 +66,7 @@ def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> bool:
         since = tx.now
     if since != cluster.connected_since:
         records.change(tx.connection, Cluster, cluster.id, {"connected_since": since})
-    return bool(present)
+    return since
 
 
 def recount(tx: Tx, scaler_ids: Iterable[str]) -> None:

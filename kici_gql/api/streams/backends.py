@@ -1,6 +1,7 @@
 """`secretBackends`: how the clusters' secret backends are."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -33,8 +34,8 @@ class SurfaceChanged:
 
 
 @strawberry.type(
-    description="One of a cluster's orchestrators came or went. While none is there, its surfaces can't be read, and "
-    "what was told of its secret backends holds no longer: each is told anew when it has been reported again.",
+    description="One of a cluster's orchestrators came, changed or went. What was reported before `connectedSince` holds no "
+    "longer, and nothing holds while nobody is there: each backend and surface is told anew when it has been reported again.",
     directives=LOSSLESS,
 )
 class ClusterConnectionChanged:
@@ -43,6 +44,9 @@ class ClusterConnectionChanged:
     connected: bool = strawberry.field(description="Whether that orchestrator is there now.")
     cluster_connected: bool = strawberry.field(
         description="Whether at least one orchestrator of the cluster is there now."
+    )
+    connected_since: datetime | None = strawberry.field(
+        description="Since when the cluster is connected without a break; null while it is not."
     )
 
 
@@ -97,6 +101,7 @@ def _show(event: Event) -> Any:
             cluster_id=event.data["cluster_id"],
             orchestrator_id=event.data["id"],
             connected=there,
-            cluster_connected=event.data["cluster_connected"],
+            cluster_connected=event.data["cluster_connected_since"] is not None,
+            connected_since=event.data["cluster_connected_since"],
         )
     return None
