@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.lines import (
@@ -28,6 +28,7 @@ def test_characters_may_come_in_pieces_and_may_be_none() -> None:
     assert cut(b"\xff\xfe\n\xc3") == ["\ufffd\ufffd", "\ufffd"]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"))), st.integers(1, 7))
 def test_it_does_not_matter_how_it_comes(lines: list[str], size: int) -> None:
     data = "".join(line + "\n" for line in lines).encode()
@@ -44,6 +45,7 @@ def test_a_long_line_becomes_several_and_memory_stays_bounded() -> None:
     assert [len(line) for line in lines] == [65536, 65536, 65536, 200_000 - 3 * 65536]
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(["x", "ü", "\x1b", "😀", '"']), st.integers(0, 200_000))
 def test_no_line_is_too_long_for_a_message(character: str, length: int) -> None:
     found = pieces(character * length)
@@ -51,6 +53,7 @@ def test_no_line_is_too_long_for_a_message(character: str, length: int) -> None:
     assert all(len(each) <= MAX_LINE_CHARACTERS and wire_bytes([each]) <= MAX_WIRE_BYTES for each in found)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(["", "short", "x" * 60_000, "ü" * 10_000]), max_size=30))
 def test_no_batch_is_too_large(lines: list[str]) -> None:
     found = batches(lines)
