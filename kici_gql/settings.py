@@ -120,6 +120,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "workers above 1 need a shared bus: set KICI_GQL_BROADCAST_URL=redis://host:6379"
             )
+        if self.demo and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("demo mode lets everybody look at the schema: it listens on 127.0.0.1 only")
         if not self.database_url.startswith(("sqlite+aiosqlite:", "postgresql+asyncpg:")):
             raise ValueError("database_url must start with sqlite+aiosqlite: or postgresql+asyncpg:")
         if not self.broadcast_url.startswith(("memory:", "redis:", "rediss:")):

@@ -71,7 +71,9 @@ class Chores:
             removed = _CHUNK
             while removed == _CHUNK:
                 removed = await self._store.transaction(org.id, trim_logs)
-        await self._store.transaction(None, partial(_forget, settings=self._settings))
+        removed = _CHUNK
+        while removed >= _CHUNK:
+            removed = await self._store.transaction(None, partial(_forget, settings=self._settings))
         return HOUSEKEEPING_SECONDS
 
 

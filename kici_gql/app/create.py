@@ -24,6 +24,7 @@ from kici_gql.api.transport.options import TransportOptions
 from kici_gql.app.chores import Chores
 from kici_gql.app.health import health_routes
 from kici_gql.app.prepare import utc_now
+from kici_gql.app.schema_text import schema_route
 from kici_gql.auth import Authenticator, Viewer
 from kici_gql.events import Entry, EventType, Topic
 from kici_gql.feed import Feed
@@ -80,6 +81,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
         WebSocketRoute("/graphql", graphql),
         WebSocketRoute("/ws", relay),
         *health_routes(store, feed, graphql.gate),
+        schema_route(authenticator),
         *sessions.routes(),
         *web_routes(),
     ]

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from kici_gql import __version__
 from kici_gql.api.transport.gate import Gate
+from kici_gql.errors import KiciError
 from kici_gql.feed import Feed
 from kici_gql.store import Store
 
@@ -73,7 +74,7 @@ class _Figures(Collector):
 async def _answers(store: Store) -> bool:
     try:
         await store.read(_ping)
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, KiciError):
         return False
     return True
 

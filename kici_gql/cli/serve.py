@@ -70,6 +70,7 @@ def _serve_many(settings: "Settings") -> None:
         http="kici_gql.cli.worker:Http",
         ws="kici_gql.cli.worker:WebSocket",
         workers=settings.workers,
+        timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not a dead one
     )
     Multiprocess(config, [config.bind_socket()]).run()
 

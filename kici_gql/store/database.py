@@ -1,6 +1,7 @@
 """The database: where connections come from, and `Store.transaction`, the only place that commits."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,15 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from kici_gql.errors import Unavailable
 from kici_gql.events import Entry
 from kici_gql.settings import Settings
 from kici_gql.store.transaction import Job, Memory, Outcome, Tx, about_values, run_batch
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -109,10 +113,16 @@ class Store:
     async def read(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `query` in one read-only snapshot of the database. Raises InvalidInput for what it can't look for."""
+        """Run `query` in one read-only snapshot of the database.
+
+        Raises InvalidInput for what it can't look for, Unavailable when it can't be reached.
+        """
         try:
             async with self._readers.connect() as connection, connection.begin():
                 return await connection.run_sync(query, *args, **kwargs)
+        except (OperationalError, InterfaceError, OSError) as error:
+            _log.warning("the database can't be read: %s", type(error).__name__)
+            raise Unavailable("the database can't be reached", hint="Send the same request again.") from error
         except DBAPIError as error:
             raise about_values(error) from error
 

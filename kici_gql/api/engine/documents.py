@@ -128,7 +128,7 @@ class Documents:
             return [faults.problem(str(cycle), faults.VALIDATION_FAILED)]
         if refusals:
             return [_too_much(refusal) for refusal in refusals]
-        errors = validate(self._schema, node, _RULES, max_errors=_MAX_REPORTED)
+        errors = validate(self._schema, node, _RULES, max_errors=_MAX_REPORTED, hide_suggestions=True)
         if errors:
             return [faults.from_graphql(error, faults.VALIDATION_FAILED) for error in errors]
         return Document(node, _operations(node))

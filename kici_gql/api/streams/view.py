@@ -51,7 +51,7 @@ class LogView(View[F]):
         if after is None:
             return await self._snapshot(FrameKind.SNAPSHOT, previous=None, reason=None)
         try:
-            await self.services.feed.check(self.org_id, Cursor.parse(after))
+            await self.services.feed.check(self.org_id, _cursor(after))
         except Expired as expired:
             return await self._snapshot(FrameKind.RESYNC, previous=None, reason=str(expired))
         return after
@@ -129,6 +129,14 @@ class LogView(View[F]):
 
     def _now(self) -> datetime:
         return self.services.store.now()
+
+
+def _cursor(text: str) -> Cursor:
+    """Raises Expired for a text that names no position: an event stream sends back whatever it was given last."""
+    try:
+        return Cursor.parse(text)
+    except ValueError:
+        raise Expired("the cursor is not one of this server's") from None
 
 
 def _behind(entries: Sequence[Entry], position: Cursor) -> Iterable[Event]:
