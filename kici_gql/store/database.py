@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kici_gql.errors import Unavailable
@@ -120,11 +120,11 @@ class Store:
         try:
             async with self._readers.connect() as connection, connection.begin():
                 return await connection.run_sync(query, *args, **kwargs)
-        except (OperationalError, InterfaceError, OSError) as error:
-            _log.warning("the database can't be read: %s", type(error).__name__)
+        except (DBAPIError, OSError) as error:
+            if isinstance(error, DBAPIError) and not error.connection_invalidated:
+                raise about_values(error) from error
+            _log.warning("the database can't be reached: %s", type(error).__name__)
             raise Unavailable("the database can't be reached", hint="Send the same request again.") from error
-        except DBAPIError as error:
-            raise about_values(error) from error
 
     async def _write_forever(self) -> None:
         while True:
