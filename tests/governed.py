@@ -1,6 +1,8 @@
 """What orchestrators report of their cluster's own settings, and what there is to see of it."""
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from kici_gql.actions import settings_reports
 from kici_gql.actions.perform import Done
@@ -18,6 +20,8 @@ from kici_gql.api.mutations.settings_inputs import (
 )
 from kici_gql.tables import BackendHealth
 from tests.world import World
+
+T = TypeVar("T")
 
 SURFACES = """query ($name: String!) { org { cluster(name: $name) { id name connected disconnectedReason
     securityPolicy { reportedAt settings { key value } writes { operation allowed commandLine } }
@@ -98,6 +102,15 @@ async def report(world: World, connection: str, org: str = "default", **parts: A
     return await settings_reports.report(
         world.call("ORCHESTRATOR", org), connection, told.surfaces, told.backends
     )
+
+
+async def until(found: Callable[[], Awaitable[T]]) -> T:
+    """What is found, as soon as it is something."""
+    async with asyncio.timeout(10):
+        while True:
+            if value := await found():
+                return value
+            await asyncio.sleep(0.005)
 
 
 async def codes(world: World, name: str) -> dict[str, str]:

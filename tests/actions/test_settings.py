@@ -163,7 +163,12 @@ async def test_of_two_clusters_with_one_name_the_elder_speaks(world: World) -> N
 async def test_nothing_told_is_not_the_same_as_nothing_there(world: World) -> None:
     connection = await world.connect()
     assert await codes(world, "prod") == dict.fromkeys([*SCOPED, "registrations"], "UNAVAILABLE")
-    empty = {"environments": [], "secret_scopes": [], "dead_letters": [], "secret_backends": []}
+    empty: dict[str, Any] = {
+        "environments": [],
+        "secret_scopes": [],
+        "dead_letters": [],
+        "secret_backends": [],
+    }
     await report(world, connection, **empty)
     assert await codes(world, "prod") == dict.fromkeys(
         ["securityPolicy", "globalWorkflows", "registrations"], "UNAVAILABLE"
