@@ -34,7 +34,7 @@ serve: $(VENV)/.runtime ## the server alone
 # ── Check ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test: $(VENV)/.dev node-deps ## the test suite (ARGS="-k cursor" …)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev ## the benchmarks, one after the other; prints figures, asserts none
 	@for bench in tests/bench/bench_*.py; do echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS); done
