@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -175,7 +175,7 @@ class World:
 
     async def frames(
         self, query: str, /, by: Viewer | None = None, **variables: Any
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The frames of a subscription with one field."""
         prepared = self.operations.prepare(GraphQLRequest(query, None, variables))
         subscription = await self.operations.subscribe(prepared, by or self.viewer())

@@ -1,6 +1,7 @@
 """Log lines as orchestrators send them: what is stored, what is refused, what is kept how long."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -133,7 +134,7 @@ async def test_pages_over_the_api(world: World) -> None:
     await home.running()
     await home.log(part_of(0, numbers(0, 10)), part_of(20, numbers(20, 10)))
 
-    async def page(**variables: int) -> tuple[list[int], list[tuple[int, int]], bool]:
+    async def page(**variables: Any) -> tuple[list[int], list[tuple[int, int]], bool]:
         answer = await world.data(PAGE, **variables)
         log = answer["org"]["run"]["jobs"][0]["log"]
         assert log["totalLines"] == 30
@@ -147,7 +148,8 @@ async def test_pages_over_the_api(world: World) -> None:
     assert await page(last=3, before=20) == ([7, 8, 9], [(10, 19)], True)
     assert await page(last=50, before=5) == ([0, 1, 2, 3, 4], [], False)
     assert await page(last=3, before=15, after=8) == ([9], [(10, 14)], False)
-    for wrong in ({"first": 1, "last": 1}, {"first": 1001}, {"last": -1}):
+    wrongs: list[dict[str, Any]] = [{"first": 1, "last": 1}, {"first": 1001}, {"last": -1}]
+    for wrong in wrongs:
         assert (await world.run(PAGE, **wrong))["errors"]
 
 
