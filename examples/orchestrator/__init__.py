@@ -5,7 +5,7 @@ each other), ``lines`` and ``job`` (a job and what it prints, in the agent), ``a
 ``agent_process`` (the orchestrator's end of one agent), ``scaler`` (keeps agents running), ``state`` and ``book`` (what
 survives a restart), ``backoff``, ``client`` (GraphQL), ``reports``, ``timetable`` (schedules), ``definitions`` (the file of
 workflows), ``registry``, ``execution`` (one run), ``outbox`` (what the server has to be told),
-``dispatcher`` (runs and agents), ``commands`` (what users ask),
+``dispatcher`` (runs and agents), ``clockwork`` (schedules fire), ``commands`` (what users ask),
 ``orchestrator`` (the loop that ties them together), ``program`` (the command line).
 """
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ from orchestrator.administration import Administration
 from orchestrator.backoff import Backoff
 from orchestrator.book import Book
 from orchestrator.client import Connection, Link, LinkDown, Refused, open_link
+from orchestrator.clockwork import Clockwork
 from orchestrator.commands import Commands
-from orchestrator.definitions import Workflow
 from orchestrator.dispatcher import Dispatcher, TooManyRuns
 from orchestrator.execution import Order
 from orchestrator.machine import describe_host, host_figures, runtime_versions
@@ -24,15 +24,12 @@ from orchestrator.registry import Registry, Telling
 from orchestrator.reports import Input, Work, agent_inputs, exit_alerts, heartbeat, introduction
 from orchestrator.scaler import BareMetalScaler
 from orchestrator.state import StateDirectory
-from orchestrator.timetable import Timetable
+from orchestrator.waiting import all_until_one_ends, first_of
 
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 5.0
 """How long the first connect waits for the agents to introduce themselves; latecomers are reported afterwards."""
-
-TICK_SECONDS = 0.5
-"""How often schedules, the file of workflows and free agents are looked at."""
 
 GOODBYE_SECONDS = 2.0
 """How long the end may be held up by a server that doesn't answer."""
@@ -73,6 +70,7 @@ class Orchestrator:
         self.registry = Registry(workflows, self.book)
         self.outbox = Outbox()
         self.dispatcher = Dispatcher(scaler, self.book, self.outbox, clock)
+        self.clockwork = Clockwork(self.registry, self.dispatcher, clock, on_change=scaler.news.set)
         self.administration = Administration(settings, state.letters, self._retry, on_change=scaler.news.set)
         self.commands = Commands(
             self.book,
@@ -118,7 +116,7 @@ class Orchestrator:
             asyncio.create_task(duty, name=name)
             for name, duty in {
                 "scaler": self.scaler.run(),
-                "clock": self._keep_time(),
+                "clock": self.clockwork.run(),
                 "administration": self.administration.run(),
             }.items()
         }
@@ -138,30 +136,6 @@ class Orchestrator:
         for duty in duties:
             with suppress(asyncio.CancelledError):
                 await duty
-
-    async def _keep_time(self) -> None:
-        """Fire schedules, see changes of the file of workflows, and give work to agents that have become free."""
-        timetable = Timetable(self.clock())
-        while True:
-            if self.registry.refresh():
-                self.scaler.news.set()
-            workflows = self.registry.workflows
-            schedules = {
-                name: each.schedules for name, each in workflows.items() if self.registry.is_enabled(name)
-            }
-            for name in timetable.due(schedules, self.clock()):
-                self._fire(workflows[name])
-            self.dispatcher.dispatch()
-            await asyncio.sleep(TICK_SECONDS)
-
-    def _fire(self, workflow: Workflow) -> None:
-        order = Order(str(uuid.uuid4()), workflow.values({}), "schedule", "schedule")
-        try:
-            self.dispatcher.start(workflow, order)
-        except TooManyRuns as error:
-            log.warning("the schedule of %s is passed over: %s", workflow.name, error)
-            return
-        self.book.save()
 
     async def _serve_once(self) -> None:
         try:
@@ -414,26 +388,3 @@ class Orchestrator:
             log.info("the server is back after %.1f s", time.monotonic() - self._down_since)
         self._down_since = None
         self._backoff.reset()
-
-
-async def all_until_one_ends(*works: Coroutine[object, object, object]) -> None:
-    """Do all of them until one returns or raises, which is passed on; the others are cancelled and waited for."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
-
-
-async def first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Return when the first of them has; the others are cancelled."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
