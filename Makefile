@@ -18,7 +18,7 @@ NODE := tests/e2e
 CODE := kici_gql tests examples conftest.py
 ARGS ?=
 
-.PHONY: help demo serve install test bench check lint format types schema schema-check node-deps lock upgrade build clean
+.PHONY: help demo serve install test test-browser bench check lint format types schema schema-check node-deps lock upgrade build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,11 @@ serve: $(VENV)/.runtime ## the server alone
 # ── Check ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test: $(VENV)/.dev node-deps ## the test suite (ARGS="-k cursor" …)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not browser" $(ARGS)
+
+# A process of their own: Playwright's loop runs in the thread that every other test wants one in.
+test-browser: $(VENV)/.dev node-deps ## the web view in Chromium (ARGS="-k playground" …)
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench: $(VENV)/.dev ## the benchmarks, one after the other; prints figures, asserts none
 	@for bench in tests/bench/bench_*.py; do echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS); done

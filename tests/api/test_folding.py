@@ -63,7 +63,7 @@ class Reader:
 
     async def follow(self, finished: asyncio.Event) -> None:
         while True:
-            async with aclosing(self.world.frames(self.query, after=self.cursor)) as frames:  # type: ignore[type-var]
+            async with aclosing(self.world.frames(self.query, after=self.cursor)) as frames:
                 for _ in range(self.rng.randrange(1, 12)):
                     self.take(await anext(frames))
                     if finished.is_set() and self.cursor == str(await self.world.head()):

@@ -34,7 +34,7 @@ class SurfaceChanged:
 
 
 @strawberry.type(
-    description="One of a cluster's orchestrators came, changed or went. What was reported before `connectedSince` holds no "
+    description="One of a cluster's orchestrators came, changed or went. What was reported before `connectedAt` holds no "
     "longer, and nothing holds while nobody is there: each backend and surface is told anew when it has been reported again.",
     directives=LOSSLESS,
 )
@@ -45,7 +45,7 @@ class ClusterConnectionChanged:
     cluster_connected: bool = strawberry.field(
         description="Whether at least one orchestrator of the cluster is there now."
     )
-    connected_since: datetime | None = strawberry.field(
+    connected_at: datetime | None = strawberry.field(
         description="Since when the cluster is connected without a break; null while it is not."
     )
 
@@ -102,6 +102,6 @@ def _show(event: Event) -> Any:
             orchestrator_id=event.data["id"],
             connected=there,
             cluster_connected=event.data["cluster_connected_since"] is not None,
-            connected_since=event.data["cluster_connected_since"],
+            connected_at=event.data["cluster_connected_since"],
         )
     return None
