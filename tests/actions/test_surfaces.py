@@ -23,7 +23,7 @@ STREAM = """subscription { secretBackends { kind cursor
         ... on SecretBackendChanged { secretBackend { ...B } }
         ... on SecretBackendRemoved { id }
         ... on SurfaceChanged { clusterId surface }
-        ... on ClusterConnectionChanged { clusterId orchestratorId connected clusterConnected connectedSince }
+        ... on ClusterConnectionChanged { clusterId orchestratorId connected clusterConnected connectedAt }
     }
 } } fragment B on SecretBackend { id name reportedAt cluster { id } }"""
 DISCONNECTED = dict.fromkeys([*SCOPED, "registrations"], "CLUSTER_DISCONNECTED")
@@ -65,7 +65,7 @@ class Watcher:
                 case "SecretBackendRemoved":
                     self.backends.pop(event["id"], None)
                 case "ClusterConnectionChanged":
-                    self._forget(event["clusterId"], event["connectedSince"])
+                    self._forget(event["clusterId"], event["connectedAt"])
 
     def _know(self, told: dict[str, Any]) -> None:
         at = datetime.fromisoformat(told["reportedAt"])
@@ -200,7 +200,7 @@ async def test_one_of_two_siblings_is_enough(any_world: World) -> None:
     assert await codes(world, "prod") == DISCONNECTED
     [event] = (await anext(frames))["events"]
     assert (event["connected"], event["clusterConnected"]) == (False, False)
-    assert (event["__typename"], event["connectedSince"]) == ("ClusterConnectionChanged", None)
+    assert (event["__typename"], event["connectedAt"]) == ("ClusterConnectionChanged", None)
     found = (await world.run(SURFACES, name="prod"))["data"]["org"]["cluster"]
     assert (found["connected"], found["disconnectedReason"]) == (False, "stopped")
     assert (await world.data("{ org { secretBackends { id } } }"))["org"]["secretBackends"] == []
