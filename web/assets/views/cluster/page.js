@@ -23,13 +23,14 @@ export function open(app, { params }) {
   const tab = params.tab in SURFACES ? params.tab : "overview";
   const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/orchestrators` }, "Orchestrators"), " / ", name(params.cluster));
   const about = h("span", { class: "row-of-marks" });
-  const renameButton = h("button", { class: "button small", type: "button", onclick: () => rename(found()) }, icon("pen"), "Rename");
+  const renameButton = h("button", { class: "button small", type: "button", disabled: true, onclick: () => rename(found()) }, icon("pen"), "Rename");
   const body = h("div", null, skeleton(4));
   const found = () => [...fleet.clusters.values()].find((each) => each.name === params.cluster);
   const backends = new Backends(app, { fits: (backend) => backend.cluster.name === params.cluster, heard: (event) => surface?.heard(event) });
   const surface = tab === "overview" ? null : new Surface(app, params.cluster, SURFACES[tab], body);
   let ages = [];
   const draw = oncePerFrame(() => {
+    renameButton.disabled = !app.can("clusterRename").allowed || found() === undefined; // until its data are here there is nothing to rename
     if (!fleet.known) return;
     const cluster = found();
     if (!cluster) return void put(body, noSuchCluster(app.orgPath));
