@@ -48,7 +48,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[LiveServer]:
     """A server to be killed."""
-    server = LiveServer(tmp_path, lost_after_seconds="20")  # far beyond what a busy machine may add to the outage
+    server = LiveServer(
+        tmp_path, lost_after_seconds="20"
+    )  # far beyond what a busy machine may add to the outage
     server.start()
     yield server
     server.stop()
