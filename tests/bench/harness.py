@@ -30,7 +30,9 @@ class Peer:
         self._stats = psutil.Process(process.pid)
 
     def cpu_seconds(self) -> float:
-        """CPU time of the process so far, the kernel's part of it included."""
+        """CPU time of the process so far, the kernel's part of it included; on Linux to the nanosecond."""
+        if sys.platform == "linux":
+            return time.clock_gettime(~self._process.pid << 3 | 2)  # clock_getcpuclockid(3)
         times = self._stats.cpu_times()
         return times.user + times.system
 

@@ -51,22 +51,30 @@ class Pusher:
     """One keep-alive connection. `next_body` gives each request's body; `on_answer` may ask for the next one."""
 
     def __init__(
-        self, port: int, token: str, next_body: Callable[[], bytes], on_answer: "Callable[[Pusher], None]"
+        self,
+        port: int,
+        token: str,
+        next_body: Callable[[], bytes],
+        on_answer: "Callable[[Pusher], None]" = lambda _: None,
+        path: str = "/graphql",
     ) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answers = 0
+        self.waiting = False
         self.latencies: list[float] = []
         self.last_answer = b""
         self._token = token
+        self._path = path
         self._next_body = next_body
         self._on_answer = on_answer
         self._sent_at = 0.0
         self._data = b""
 
     def push(self) -> None:
+        self.waiting = True
         self._sent_at = time.perf_counter()
-        self.connection.sendall(http_request("/graphql", self._next_body(), self._token))
+        self.connection.sendall(http_request(self._path, self._next_body(), self._token))
 
     def readable(self) -> None:
         chunk = self.connection.recv(1 << 20)
@@ -77,9 +85,36 @@ class Pusher:
         if found and len(body) >= _content_length(head):
             self._data = b""
             self.last_answer = body
+            self.waiting = False
             self.answers += 1
             self.latencies.append(time.perf_counter() - self._sent_at)
             self._on_answer(self)
+
+
+class Control:
+    """One connection to the C program: `p` asks for a page of events to all readers, a byte answers."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", port))
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answers = 0
+        self.waiting = False
+        self.latencies: list[float] = []
+        self._sent_at = 0.0
+        self.connection.sendall(b"c")  # no reader, from here on
+        self.connection.recv(1)
+
+    def push(self) -> None:
+        self.waiting = True
+        self._sent_at = time.perf_counter()
+        self.connection.sendall(b"p")
+
+    def readable(self) -> None:
+        if not self.connection.recv(1):
+            raise ConnectionResetError("the server closed a pushing connection")
+        self.waiting = False
+        self.answers += 1
+        self.latencies.append(time.perf_counter() - self._sent_at)
 
 
 class Reader:
@@ -113,9 +148,9 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._parties: dict[int, Pusher | Reader] = {}
+        self._parties: dict[int, Pusher | Control | Reader] = {}
 
-    def add(self, party: Pusher | Reader) -> None:
+    def add(self, party: Pusher | Control | Reader) -> None:
         self._parties[party.connection.fileno()] = party
         self._epoll.register(party.connection.fileno(), select.EPOLLIN)
 

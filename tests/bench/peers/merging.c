@@ -1,5 +1,5 @@
 /* The floor: a C program that writes the frames of a page to each socket in one system call.
- * Every connection is a reader; one that sends a byte 'p' asks for a page of twenty events to all and gets an 'a'. */
+ * Every connection is a reader until it sends a byte: a 'p' asks for a page of twenty events to all readers, and each byte gets an 'a'. */
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #define EVENTS 20
 static struct pollfd fds[20000];
+static char asks[20000];
 static int count = 1;
 
 static void write_all(int fd, const char *data, size_t size) {
@@ -38,12 +39,21 @@ int main(void) {
     fds[0] = (struct pollfd){.fd = listening, .events = POLLIN};
     for (;;) {
         poll(fds, count, -1);
-        if (fds[0].revents) fds[count++] = (struct pollfd){.fd = accept(listening, 0, 0), .events = POLLIN};
+        if (fds[0].revents) {
+            asks[count] = 0;
+            fds[count++] = (struct pollfd){.fd = accept(listening, 0, 0), .events = POLLIN};
+        }
         for (int i = 1; i < count; i++) {
             char asked;
             if (!fds[i].revents) continue;
-            if (read(fds[i].fd, &asked, 1) != 1) { close(fds[i].fd); fds[i--] = fds[--count]; continue; }
-            for (int j = 1; j < count; j++) if (j != i) write_all(fds[j].fd, page, size);
+            if (read(fds[i].fd, &asked, 1) != 1) {
+                close(fds[i].fd);
+                fds[i] = fds[--count];
+                asks[i--] = asks[count];
+                continue;
+            }
+            asks[i] = 1;
+            for (int j = 1; asked == 'p' && j < count; j++) if (!asks[j]) write_all(fds[j].fd, page, size);
             write_all(fds[i].fd, "a", 1);
         }
     }
