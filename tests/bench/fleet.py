@@ -14,6 +14,7 @@ LABELS = [f"pool-{n}-linux-x86-64-large" for n in range(3)]
 HOSTNAME = (
     "node-" + "x" * 240
 )  # makes an event about as large as those that docs/performance.md compares with
+TREE_HOSTNAME = "node-" + "x" * 27  # the tree is measured with names as people have them
 
 HEARTBEAT = """mutation Beat($input: OrchestratorHeartbeatInput!) {
   orchestratorHeartbeat(input: $input) {
@@ -35,8 +36,8 @@ def subscription(alias: str = "") -> str:
     return f"subscription {{ heartbeats {{ cursor events {{ ... on AgentHeartbeat {{ {fields} }} }} }} }}"
 
 
-def connect_input(number: int) -> dict[str, Any]:
-    host = {"hostname": HOSTNAME, "runningAs": "kici", "platform": "linux",
+def connect_input(number: int, hostname: str) -> dict[str, Any]:
+    host = {"hostname": hostname, "runningAs": "kici", "platform": "linux",
             "arch": "x86_64", "cpuCount": 16, "memoryTotalMb": 65536}  # fmt: skip
     return {
         "clusterName": f"cluster-{number % CLUSTERS}",
@@ -84,14 +85,16 @@ _CONNECT = """mutation ($input: OrchestratorConnectInput!) {
     ... on OrchestratorConnectSuccess { connectionId } ... on Error { message path } } }"""
 
 
-def populate(port: int) -> tuple[str, list[Callable[[], bytes]]]:
+def populate(port: int, hostname: str = HOSTNAME) -> tuple[str, list[Callable[[], bytes]]]:
     """Connect the whole fleet to our server: the orchestrators' token, and each one's bodies."""
     wish = {"name": "bench", "scope": "ORCHESTRATOR"}
     created = post(port, {"query": _CREATE, "variables": {"input": wish}}, ADMIN_TOKEN)
     token = created["data"]["tokenCreate"]["secret"]
     bodies = []
     for number in range(ORCHESTRATORS):
-        answer = post(port, {"query": _CONNECT, "variables": {"input": connect_input(number)}}, token)
+        answer = post(
+            port, {"query": _CONNECT, "variables": {"input": connect_input(number, hostname)}}, token
+        )
         connection_id = answer["data"]["orchestratorConnect"]["connectionId"]
         bodies.append(heartbeat_body(connection_id, number))
     return token, bodies

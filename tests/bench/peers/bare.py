@@ -1,11 +1,14 @@
-"""Nothing but Starlette: each POST to /push sends twenty ready-made events to every socket, each as its own frame."""
+"""Nothing but Starlette: each POST to /push sends twenty ready-made events to every socket, each as its own frame.
+
+GET /tree answers ready-made bytes.
+"""
 
 import os
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -15,6 +18,7 @@ TEXT = (
     + "x" * (int(os.environ["BENCH_EVENT_BYTES"]) - 60)
     + '"}}'
 )
+TREE = b"x" * int(os.environ.get("BENCH_TREE_BYTES", "0"))
 sockets: set[WebSocket] = set()
 
 
@@ -32,9 +36,17 @@ async def push(_: Request) -> JSONResponse:
     return JSONResponse({})
 
 
+async def tree(_: Request) -> Response:
+    return Response(TREE, media_type="application/json")
+
+
 if __name__ == "__main__":
     app = Starlette(
-        routes=[Route("/push", push, methods=["POST"]), WebSocketRoute("/graphql", follow)],
+        routes=[
+            Route("/push", push, methods=["POST"]),
+            Route("/tree", tree),
+            WebSocketRoute("/graphql", follow),
+        ],
     )
     uvicorn.run(
         app,
