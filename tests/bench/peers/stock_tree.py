@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class Loaders:
         self.agents = DataLoader(children(AgentRow))
 
 
-def children(row: Any) -> Callable[[list[str]], Any]:
+def children(row: Any) -> Callable[[list[str]], Awaitable[Sequence[list[Any]]]]:
     async def load(parents: list[str]) -> Sequence[list[Any]]:
         found: dict[str, list[Any]] = defaultdict(list)
         async with SESSIONS() as session:
