@@ -112,6 +112,14 @@ class Entry:
         return tuple(Event(EventType(type_), data) for type_, data in orjson.loads(self.body))
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A run of events in their stored form, see `encode_events`."""
+
+    count: int
+    body: bytes
+
+
 def iso(moment: datetime) -> str:
     """A time as the API prints it: UTC, microseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

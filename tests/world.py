@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, MetaData, select
+from sqlalchemy import Connection, FromClause, MetaData, Table, select
 from sqlmodel import SQLModel
 
 from kici_gql.actions import orchestrators, presence, tokens
@@ -32,7 +32,7 @@ from kici_gql.events import Cursor, Entry, Event, Topic
 from kici_gql.feed import Feed
 from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, log, orgs
-from kici_gql.tables import ScalerType, TokenScope
+from kici_gql.tables import ScalerType, TokenScope, table_of
 
 ORGS = ("default", "other")
 
@@ -130,11 +130,10 @@ class World:
     # ── What is there ──
 
     async def rows(self, model: type[SQLModel], **equal: Any) -> list[Any]:
-        """All rows of a table, in order of their keys."""
-        found = (await self.dump())[str(model.__tablename__)]
+        """All rows of a table, or all agents with their figures, in order of their keys."""
         return [
             row
-            for row in map(_Row, found)
+            for row in map(_Row, await self.store.read(_rows, table_of(model)))
             if all(getattr(row, name) == value for name, value in equal.items())
         ]
 
@@ -197,13 +196,13 @@ class _Row:
 def _dump(connection: Connection, without: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     metadata: MetaData = SQLModel.metadata
     return {
-        table.name: [
-            dict(row)
-            for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
-        ]
-        for table in metadata.sorted_tables
-        if table.name not in without
+        table.name: _rows(connection, table) for table in metadata.sorted_tables if table.name not in without
     }
+
+
+def _rows(connection: Connection, table: FromClause) -> list[dict[str, Any]]:
+    keys = table.primary_key.columns if isinstance(table, Table) else [table.c.id]
+    return [dict(row) for row in connection.execute(select(table).order_by(*keys)).mappings()]
 
 
 @asynccontextmanager

@@ -7,9 +7,8 @@ from kici_gql.actions.presence import Changes, recount
 from kici_gql.errors import InvalidInput, NotFound
 from kici_gql.events import Event, EventType
 from kici_gql.rules import reports
-from kici_gql.rules.liveness import Thresholds
 from kici_gql.store import Tx, fleet, records
-from kici_gql.tables import Agent, Liveness, Orchestrator, Prefix, Scaler, new_id
+from kici_gql.tables import Agent, AgentRecord, Liveness, Orchestrator, Prefix, Scaler, new_id
 
 
 def apply(
@@ -17,7 +16,6 @@ def apply(
     orchestrator: Orchestrator,
     scalers: Sequence[reports.Scaler],
     agents: Sequence[reports.Agent],
-    limits: Thresholds,
     changes: Changes,
 ) -> None:
     """Add what is new, change what differs. Raises InvalidInput when an agent names an unknown scaler or is another's."""
@@ -39,7 +37,7 @@ def apply(
                     path=["agents", index, "scaler"],
                 )
             scaler_id = known[agent.scaler].id
-        _write_agent(tx, orchestrator, ours.get(agent.agent_id), agent, scaler_id, limits, changes)
+        _write_agent(tx, orchestrator, ours.get(agent.agent_id), agent, scaler_id, changes)
 
 
 def keep_only(
@@ -97,8 +95,8 @@ def _remove(
     for row in orphans:
         if row.id not in gone:
             values = {"scaler_id": None, "revision": row.revision + 1}
-            changes.agent(tx, records.change(tx.connection, Agent, row.id, values))
-    records.remove(tx.connection, Agent, gone)
+            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
+    records.remove(tx.connection, AgentRecord, gone)
     for row in gone.values():
         data = {"id": row.id, "agent_id": row.agent_id, "cluster_id": row.cluster_id}
         changes.evidence[row.id].append(tx.append(Event(EventType.AGENT_REMOVED, data)))
@@ -143,28 +141,13 @@ def _write_agent(
     row: Agent | None,
     report: reports.Agent,
     scaler_id: str | None,
-    limits: Thresholds,
     changes: Changes,
 ) -> None:
     values = _agent_columns(orchestrator, report, scaler_id)
     if row is None:
-        row = Agent(
-            id=new_id(Prefix.AGENT, tx.now),
-            org_id=tx.org_id,
-            cluster_id=orchestrator.cluster_id,
-            agent_id=report.agent_id,
-            first_seen_at=tx.now,
-            due_at=tx.now + limits.late_after,
-            liveness=Liveness.NEVER_SEEN,
-            liveness_reason="no heartbeat yet",
-            liveness_since=tx.now,
-            **values,
-        )
-        records.add(tx.connection, row)
-        changes.agent(tx, row)
+        changes.agent(tx, _new_agent(tx, orchestrator, report.agent_id, values))
         return
     if row.liveness is Liveness.OFFLINE:  # its orchestrator is back, so somebody waits for its beats again
-        values["due_at"] = tx.now + limits.late_after
         values |= {
             "liveness": Liveness.NEVER_SEEN,
             "liveness_reason": "no heartbeat since its orchestrator is back",
@@ -173,9 +156,26 @@ def _write_agent(
     if any(getattr(row, name) != value for name, value in values.items()):
         if row.scaler_id not in {None, scaler_id}:
             changes.scalers.add(str(row.scaler_id))
-        changes.agent(
-            tx, records.change(tx.connection, Agent, row.id, values | {"revision": row.revision + 1})
-        )
+        values |= {"revision": row.revision + 1}
+        changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
+
+
+def _new_agent(tx: Tx, orchestrator: Orchestrator, agent_id: str, values: dict[str, Any]) -> Agent:
+    record = AgentRecord(
+        id=new_id(Prefix.AGENT, tx.now),
+        org_id=tx.org_id,
+        cluster_id=orchestrator.cluster_id,
+        agent_id=agent_id,
+        first_seen_at=tx.now,
+        liveness=Liveness.NEVER_SEEN,
+        liveness_reason="no heartbeat yet",
+        liveness_since=tx.now,
+        **values,
+    )
+    records.add(tx.connection, record)
+    return Agent(
+        **record.model_dump(), memory_used_mb=0, uptime_seconds=0, active_jobs=0, last_heartbeat_at=None
+    )
 
 
 def _agent_columns(

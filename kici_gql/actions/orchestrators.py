@@ -1,6 +1,8 @@
 """What orchestrators do: connect, beat, report what they have, say goodbye."""
 
 import uuid
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -51,9 +53,7 @@ async def report_inventory(call: Call, report: reports.Inventory, idempotency_ke
         reports.check_count(report.removed_agents, "removedAgents", reports.MAX_AGENTS)
         reports.check_removals(report)
 
-    work = partial(
-        _report_inventory, viewer=call.viewer, report=report, limits=presence.thresholds(call.settings)
-    )
+    work = partial(_report_inventory, viewer=call.viewer, report=report)
     return await perform(
         call,
         Action("orchestratorReportInventory", work, check, idempotency_key=idempotency_key, input=report),
@@ -106,7 +106,7 @@ def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds
     inventory.keep_only(
         tx, row, {each.name for each in report.scalers}, {each.agent_id for each in report.agents}, changes
     )
-    inventory.apply(tx, row, report.scalers, report.agents, limits, changes)
+    inventory.apply(tx, row, report.scalers, report.agents, changes)
     changes.finish(tx)
     registry.announce(tx, cluster.id, report.registry_version)
     return {
@@ -141,7 +141,7 @@ def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits:
         "connected_at": tx.now,
         "disconnected_at": None,
         "last_heartbeat_at": tx.now,
-        "due_at": verdict.due_at,
+        "due_at": tx.now,  # some of its agents may be known already, and silent for a while
         **inventory.host_columns(report.host),
     }
     known = fleet.instance_of(tx.connection, cluster.id, report.instance_id) if report.instance_id else None
@@ -162,7 +162,7 @@ def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits:
     return records.add(tx.connection, row)
 
 
-def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory, limits: Thresholds) -> Result:
+def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory) -> Result:
     row = connected(tx, viewer, report.connection_id)
     changes = Changes(row.cluster_id)
     inventory.remove(
@@ -181,17 +181,14 @@ def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory, limits:
             {each.agent_id for each in report.agents},
             changes,
         )
-    inventory.apply(tx, row, report.scalers, report.agents, limits, changes)
+    inventory.apply(tx, row, report.scalers, report.agents, changes)
+    fleet.judge_soon(tx.connection, row.id, tx.now)
     changes.finish(tx)
     return {"object_id": row.id, "orchestrator_id": row.id}
 
 
 def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thresholds) -> Result:
-    result = steady.take(tx, viewer, beat, limits)
-    if result is None:
-        result = _any_heartbeat(tx, viewer, beat, limits)
-    registry.announce(tx, result.pop("cluster_id"), beat.registry_version)
-    return result
+    return steady.take(tx, viewer, beat, limits) or _any_heartbeat(tx, viewer, beat, limits)
 
 
 def _any_heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thresholds) -> Result:
@@ -210,53 +207,59 @@ def _any_heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thre
     figures |= presence.verdict_columns(row, verdict, tx.now)
     if verdict.state != row.liveness:
         figures["disconnected_at"] = None
-    new = records.change(tx.connection, Orchestrator, row.id, figures)
+    agents = fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [row.id])
+    others_due_at = _others_due_at(agents, {each.agent_id for each in beat.agents}, tx.now, limits)
+    due_at = min(moment for moment in (verdict.due_at, others_due_at) if moment is not None)
+    new = records.change(tx.connection, Orchestrator, row.id, figures | {"due_at": due_at})
     if verdict.state != row.liveness:
         changes.orchestrator(tx, new)
-    accepted, unknown = _agents_beat(tx, row, beat, limits, changes)
-    seq = tx.append(Event(EventType.ORCHESTRATOR_BEAT, steady.orchestrator_beat(tx, new)))
+    accepted, unknown = _agents_beat(tx, agents, beat, limits, changes)
+    seq = tx.append(Event(EventType.ORCHESTRATOR_BEAT, steady.orchestrator_beat(new)))
     if (row.queued_jobs > 0) != (beat.queued_jobs > 0):
         changes.evidence[row.id].append(seq)
+        tx.disturbed.add(row.id)  # the alerts depend on it
     for agent in accepted:
-        tx.append(Event(EventType.AGENT_BEAT, agent))
+        tx.append(Event(EventType.AGENT_BEAT, steady.agent_beat(agent)))
     changes.finish(tx)
-    steady.remember(tx, new, accepted)
+    steady.remember(tx, new, accepted, others_due_at, beat.registry_version)
+    registry.announce(tx, row.cluster_id, beat.registry_version)
     return {
         "object_id": row.id,
         "orchestrator_id": row.id,
-        "cluster_id": row.cluster_id,
         "accepted": len(accepted),
         "unknown": unknown,
     }
 
 
+def _others_due_at(
+    agents: Iterable[Agent], beating: Collection[str], now: datetime, limits: Thresholds
+) -> datetime | None:
+    """When the silence of those agents that did not beat has to be judged next."""
+    awaited = (row for row in agents if row.agent_id not in beating and row.liveness in liveness.AWAITED)
+    return min((liveness.due_at(presence.heard_at(row), now, limits) for row in awaited), default=None)
+
+
 def _agents_beat(
-    tx: Tx, orchestrator: Orchestrator, beat: reports.Heartbeat, limits: Thresholds, changes: Changes
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Write the agents' figures. Returns the beats to tell, and the names that this orchestrator never reported."""
-    rows = {
-        row.agent_id: row
-        for row in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [orchestrator.id])
-    }
+    tx: Tx, agents: Iterable[Agent], beat: reports.Heartbeat, limits: Thresholds, changes: Changes
+) -> tuple[list[Agent], list[str]]:
+    """Write the agents' figures. Returns those that beat, and the names that this orchestrator never reported."""
+    rows = {row.agent_id: row for row in agents}
+    known = [each for each in beat.agents if each.agent_id in rows]
     verdict = liveness.alive(tx.now, limits)
-    written: list[dict[str, Any]] = []
-    beats: list[dict[str, Any]] = []
-    for each in beat.agents:
-        row = rows.get(each.agent_id)
-        if row is None:
-            continue
-        figures = {
-            "memory_used_mb": each.memory_used_mb,
-            "uptime_seconds": each.uptime_seconds,
-            "active_jobs": each.active_jobs,
-            "paused": each.paused,
-            "last_heartbeat_at": tx.now,
-        }
-        if row.liveness is Liveness.ONLINE and row.paused == each.paused:
-            written.append({"id": row.id, "due_at": verdict.due_at, "missed_beats": 0, **figures})
-        else:
-            values = figures | presence.verdict_columns(row, verdict, tx.now) | {"revision": row.revision + 1}
-            changes.agent(tx, records.change(tx.connection, Agent, row.id, values))
-        beats.append(steady.agent_beat(row, figures, tx))
-    records.change_many(tx.connection, Agent, written)
-    return beats, [each.agent_id for each in beat.agents if each.agent_id not in rows]
+    tx.later(
+        fleet.FIGURES,
+        [
+            (rows[each.agent_id].id, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now)
+            for each in known
+        ],
+    )
+    for each in known:
+        row = rows[each.agent_id]
+        if row.liveness is not Liveness.ONLINE or row.paused != each.paused:
+            values = presence.verdict_columns(row, verdict, tx.now)
+            values |= {"paused": each.paused, "revision": row.revision + 1}
+            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
+    beaten = records.by_ids(tx.connection, Agent, tx.org_id, [rows[each.agent_id].id for each in known])
+    now = {row.agent_id: row for row in beaten}
+    unknown = [each.agent_id for each in beat.agents if each.agent_id not in rows]
+    return [now[each.agent_id] for each in known], unknown

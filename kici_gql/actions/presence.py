@@ -15,7 +15,7 @@ from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, alerts, fleet, records
 from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Scaler
 
-_SWEEP_LIMIT = 1000
+_SWEEP_LIMIT = 200  # orchestrators; each may have as many agents as one report holds
 
 
 def thresholds(settings: Settings) -> Thresholds:
@@ -85,10 +85,11 @@ def recount(tx: Tx, scaler_ids: Iterable[str]) -> None:
 
 
 def verdict_columns(row: Orchestrator | Agent, verdict: Verdict, now: datetime) -> dict[str, Any]:
-    """Columns that a verdict changes; `liveness_since` only moves when the state does."""
-    values: dict[str, Any] = {"missed_beats": verdict.missed_beats, "due_at": verdict.due_at}
+    """Columns that a verdict changes; none when it is the same as before."""
+    values: dict[str, Any] = {}
     if verdict.state != row.liveness:
-        values |= {
+        values = {
+            "missed_beats": verdict.missed_beats,
             "liveness": verdict.state,
             "liveness_reason": verdict.reason,
             "liveness_since": now,
@@ -113,45 +114,63 @@ async def sweep(store: Store, settings: Settings, now: datetime, serving_since: 
 
 
 def _sweep_org(tx: Tx, now: datetime, serving_since: datetime, limits: Thresholds) -> bool:
-    """Judge at most `_SWEEP_LIMIT` of each; true when there may be more."""
-    orchestrators = fleet.due(tx.connection, Orchestrator, tx.org_id, now, _SWEEP_LIMIT)
-    agents = fleet.due(tx.connection, Agent, tx.org_id, now, _SWEEP_LIMIT)
+    """Judge at most `_SWEEP_LIMIT` orchestrators and their agents; true when there may be more."""
+    orchestrators = fleet.due(tx.connection, tx.org_id, now, _SWEEP_LIMIT)
+    agents: defaultdict[str, list[Agent]] = defaultdict(list)
+    ids = [row.id for row in orchestrators]
+    for agent in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", ids):
+        agents[agent.orchestrator_id].append(agent)
     changes: dict[str, Changes] = {}
+    judge = _Judge(tx, now, serving_since, limits)
     for row in orchestrators:
-        _judge_orchestrator(tx, row, _of(changes, row.cluster_id), now, serving_since, limits)
-    for agent in agents:
-        _judge_agent(tx, agent, _of(changes, agent.cluster_id), now, serving_since, limits)
+        judge.all_of(row, agents[row.id], changes.setdefault(row.cluster_id, Changes(row.cluster_id)))
     for each in changes.values():
         each.finish(tx)
-    return len(orchestrators) == _SWEEP_LIMIT or len(agents) == _SWEEP_LIMIT
+    return len(orchestrators) == _SWEEP_LIMIT
 
 
-def _of(changes: dict[str, Changes], cluster_id: str) -> Changes:
-    return changes.setdefault(cluster_id, Changes(cluster_id))
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges silence at one moment, and writes what its verdicts change."""
+
+    tx: Tx
+    now: datetime
+    serving_since: datetime
+    limits: Thresholds
+
+    def all_of(self, row: Orchestrator, agents: Iterable[Agent], changes: Changes) -> None:
+        """Judge an orchestrator and its agents, and note when that has to be done again."""
+        due = [self._orchestrator(row, changes)] if row.liveness in fleet.PRESENT else []
+        due += [self._agent(agent, changes) for agent in agents if agent.liveness in liveness.AWAITED]
+        due_at = min((moment for moment in due if moment is not None), default=None)
+        records.change(self.tx.connection, Orchestrator, row.id, {"due_at": due_at})
+
+    def _orchestrator(self, row: Orchestrator, changes: Changes) -> datetime | None:
+        verdict = self._verdict(row, row.last_heartbeat_at)
+        values = verdict_columns(row, verdict, self.now)
+        if values:
+            if verdict.state is Liveness.LOST:
+                values["disconnected_at"] = self.now
+            new = records.change(self.tx.connection, Orchestrator, row.id, values)
+            changes.orchestrator(self.tx, new)
+        return verdict.due_at
+
+    def _agent(self, row: Agent, changes: Changes) -> datetime | None:
+        verdict = self._verdict(row, heard_at(row))
+        if row.last_heartbeat_at is None and verdict.state in fleet.PRESENT:
+            verdict = Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
+        values = verdict_columns(row, verdict, self.now)
+        if values:
+            changes.agent(self.tx, fleet.change_agent(self.tx.connection, self.tx.org_id, row.id, values))
+        return verdict.due_at
+
+    def _verdict(self, row: Orchestrator | Agent, heard: datetime) -> Verdict:
+        return liveness.judge(heard, self.now, self.serving_since, self.limits, row.liveness)
 
 
-def _judge_orchestrator(
-    tx: Tx, row: Orchestrator, changes: Changes, now: datetime, serving_since: datetime, limits: Thresholds
-) -> None:
-    verdict = liveness.judge(row.last_heartbeat_at, now, serving_since, limits, row.liveness)
-    values = verdict_columns(row, verdict, now)
-    if verdict.state is Liveness.LOST:
-        values["disconnected_at"] = now
-    new = records.change(tx.connection, Orchestrator, row.id, values)
-    if verdict.state != row.liveness:
-        changes.orchestrator(tx, new)
-
-
-def _judge_agent(
-    tx: Tx, row: Agent, changes: Changes, now: datetime, serving_since: datetime, limits: Thresholds
-) -> None:
-    heard = row.last_heartbeat_at or row.first_seen_at
-    verdict = liveness.judge(heard, now, serving_since, limits, row.liveness)
-    if row.last_heartbeat_at is None and verdict.state in fleet.PRESENT:
-        verdict = Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
-    new = records.change(tx.connection, Agent, row.id, verdict_columns(row, verdict, now))
-    if verdict.state != row.liveness:
-        changes.agent(tx, new)
+def heard_at(row: Agent) -> datetime:
+    """The moment from which an agent's silence is counted."""
+    return row.last_heartbeat_at or row.first_seen_at
 
 
 def _reopen(tx: Tx, alert_id: str, now: datetime) -> None:
@@ -167,20 +186,19 @@ def farewell(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
         "liveness_reason": reason,
         "liveness_since": tx.now,
         "missed_beats": 0,
-        "due_at": None,
     }
     changes = Changes(orchestrator.cluster_id)
     row = records.change(
         tx.connection,
         Orchestrator,
         orchestrator.id,
-        gone | {"disconnected_at": tx.now, "revision": orchestrator.revision + 1, **_IDLE},
+        gone | {"disconnected_at": tx.now, "due_at": None, "revision": orchestrator.revision + 1, **_IDLE},
     )
     changes.orchestrator(tx, row)
     for agent in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [orchestrator.id]):
         if agent.liveness is not Liveness.OFFLINE:
             values = gone | {"revision": agent.revision + 1, "active_jobs": 0}
-            changes.agent(tx, records.change(tx.connection, Agent, agent.id, values))
+            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, agent.id, values))
     changes.finish(tx)
 
 

@@ -30,7 +30,7 @@ from kici_gql.rules import run_reports
 from kici_gql.store import Tx, fleet, records
 from kici_gql.store import logs as log_store
 from kici_gql.store import runs as run_store
-from kici_gql.tables import Agent, Liveness, Orchestrator, Surface
+from kici_gql.tables import Liveness, Orchestrator, Surface
 
 logger = logging.getLogger("kici_gql.relay")
 
@@ -206,8 +206,9 @@ def _make_way(tx: Tx, cluster_id: str, instance_id: str | None, agent_ids: Seque
     ours = {row.id for row in owners if row.instance_id == instance_id}
     for row in known.values():
         if row.orchestrator_id not in ours:
-            values = {"liveness": Liveness.OFFLINE, "liveness_reason": "connected elsewhere", "due_at": None}
-            records.change(tx.connection, Agent, row.id, values)
+            values = {"liveness": Liveness.OFFLINE, "liveness_reason": "connected elsewhere"}
+            fleet.change_agent(tx.connection, tx.org_id, row.id, values)
+            tx.disturbed.add(row.orchestrator_id)
 
 
 def _make_way_for(tx: Tx, orchestrator_id: str, agent_ids: Sequence[str]) -> None:

@@ -54,6 +54,16 @@ def judge(
     return Verdict(Liveness.ONLINE, "heartbeat received", missed, heard + limits.late_after)
 
 
+AWAITED = (Liveness.ONLINE, Liveness.LATE, Liveness.NEVER_SEEN)
+"""Agents in these states are waited for: their silence has to be judged."""
+
+
+def due_at(heard: datetime, now: datetime, limits: Thresholds) -> datetime:
+    """When the silence of somebody last heard at `heard` has to be judged next; it may turn out to be too soon."""
+    ahead = (heard + limit for limit in (limits.late_after, limits.lost_after) if heard + limit > now)
+    return next(ahead, now)
+
+
 def silent_together(silent: int, total: int) -> bool:
     """Whether so many of a cluster's agents went silent that the cluster is the problem, not each agent.
 

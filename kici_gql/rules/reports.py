@@ -260,8 +260,11 @@ def check_heartbeat(beat: Heartbeat, now: datetime) -> None:
         check_text(beat.registry_version, ["registryVersion"])
     check_count(beat.agents, "agents", MAX_AGENTS)
     for index, agent in enumerate(beat.agents):
-        figures = (agent.memory_used_mb, agent.uptime_seconds, agent.active_jobs)
-        if min(figures) < 0 or max(figures) > MAX_INT:
+        if not (
+            0 <= agent.memory_used_mb <= MAX_INT
+            and 0 <= agent.uptime_seconds <= MAX_INT
+            and 0 <= agent.active_jobs <= MAX_INT
+        ):
             _check_agent_figures(agent, ["agents", index])
     if len({agent.agent_id for agent in beat.agents}) != len(beat.agents):
         check_unique((agent.agent_id for agent in beat.agents), "agents", "agentId")

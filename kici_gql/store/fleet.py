@@ -1,19 +1,35 @@
 """Clusters, orchestrators, scalers and agents."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlmodel import SQLModel
 
+from kici_gql.store import records
+from kici_gql.store.prepared import prepared_upsert
 from kici_gql.store.records import fetch_all, fetch_one
-from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Scaler, table_of
+from kici_gql.tables import (
+    Agent,
+    AgentFigures,
+    AgentRecord,
+    Cluster,
+    Liveness,
+    Orchestrator,
+    Scaler,
+    table_of,
+)
 
 _cluster = table_of(Cluster)
 _orchestrator = table_of(Orchestrator)
 _scaler = table_of(Scaler)
 _agent = table_of(Agent)
+_record = table_of(AgentRecord)
+_figures = table_of(AgentFigures)
+
+FIGURES = prepared_upsert(AgentFigures)
+"""An agent's id and what a heartbeat says of it, in the order of the columns."""
 
 PRESENT = (Liveness.ONLINE, Liveness.LATE)
 """Counted as being there."""
@@ -131,26 +147,36 @@ def agents_by_name(connection: Connection, cluster_id: str, agent_ids: Collectio
     return {agent.agent_id: agent for agent in fetch_all(connection, query, Agent)}
 
 
-def due(
-    connection: Connection, model: type[Child], org_id: str, now: datetime, limit: int
-) -> Sequence[Child]:
-    """Rows of the org whose silence has to be judged, longest overdue first."""
-    table = table_of(model)
-    query = (
-        select(table)
-        .where(table.c.due_at <= now, table.c.org_id == org_id)
-        .order_by(table.c.due_at)
-        .limit(limit)
-    )
-    return fetch_all(connection, query, model)
+def change_agent(connection: Connection, org_id: str, id_: str, values: Mapping[str, Any]) -> Agent:
+    """Write some columns of one agent, figures among them, and return the whole of it as it is now."""
+    record = {name: value for name, value in values.items() if name in _record.c}
+    figures = {name: value for name, value in values.items() if name not in record}
+    if record:
+        connection.execute(update(_record).where(_record.c.id == id_).values(**record))
+    if figures:  # an agent that never beat has none, and reads as all zero
+        connection.execute(update(_figures).where(_figures.c.id == id_).values(**figures))
+    row = records.by_id(connection, Agent, org_id, id_)
+    assert row is not None, "whoever changes it has just read it"
+    return row
+
+
+def due(connection: Connection, org_id: str, now: datetime, limit: int) -> Sequence[Orchestrator]:
+    """The org's orchestrators whose silence, or an agent's, has to be judged; longest overdue first."""
+    due_at = _orchestrator.c.due_at
+    query = select(_orchestrator).where(due_at <= now, _orchestrator.c.org_id == org_id)
+    return fetch_all(connection, query.order_by(due_at).limit(limit), Orchestrator)
+
+
+def judge_soon(connection: Connection, orchestrator_id: str, now: datetime) -> None:
+    """Have the silence of the orchestrator's agents judged at the next look: it is not known when it is due."""
+    query = update(_orchestrator).where(_orchestrator.c.id == orchestrator_id).values(due_at=now)
+    connection.execute(query)
 
 
 def next_due(connection: Connection) -> datetime | None:
     """When somebody's silence has to be judged next."""
-    moments = [
-        connection.execute(select(func.min(table.c.due_at))).scalar_one() for table in (_orchestrator, _agent)
-    ]
-    return min((moment for moment in moments if moment is not None), default=None)
+    moment: datetime | None = connection.execute(select(func.min(_orchestrator.c.due_at))).scalar_one()
+    return moment
 
 
 def present_agents(connection: Connection, scaler_ids: Collection[str]) -> dict[str, int]:
@@ -177,10 +203,5 @@ def agents_in(connection: Connection, cluster_id: str, states: Collection[Livene
 
 def orgs_due(connection: Connection, now: datetime) -> Sequence[str]:
     """Orgs in which somebody's silence has to be judged."""
-    found: set[str] = set()
-    for table in (_orchestrator, _agent):
-        found.update(
-            row.org_id
-            for row in connection.execute(select(table.c.org_id).where(table.c.due_at <= now).distinct())
-        )
-    return sorted(found)
+    query = select(_orchestrator.c.org_id).where(_orchestrator.c.due_at <= now).distinct()
+    return sorted(row.org_id for row in connection.execute(query))

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import Connection, Insert, Update, bindparam, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from kici_gql.tables import table_of
@@ -14,24 +14,24 @@ Row = Sequence[Any]
 
 class _Compiled(NamedTuple):
     sql: str
-    json_sql: str | None
     processors: list[tuple[int, Callable[[Any], Any]]]
 
 
 class Prepared:
     """A statement, and the columns that each row of values has, in order.
 
-    On SQLite all rows go in as one JSON parameter of one statement. Row by row the driver would give up and fight for
-    the interpreter's lock at each, which costs more than the row.
+    On SQLite many rows go in with one statement. One by one the driver would give up and fight for the interpreter's
+    lock at each, which costs more than the row.
     """
 
-    def __init__(self, statement: Insert | Update, columns: Sequence[str], *, as_json: bool = True) -> None:
+    def __init__(self, statement: Insert | Update, columns: Sequence[str], *, upserts: bool = False) -> None:
         self._statement = statement
         self._columns = columns
-        self._as_json = as_json
+        self._upserts = upserts
         self._known: dict[str, _Compiled] = {}
-        self.is_update = isinstance(statement, Update)
-        """Of several rows with one id, the last one counts; the id is the last value of a row."""
+        self._many: dict[int, str] = {}
+        self.key = len(columns) - 1 if isinstance(statement, Update) else 0 if upserts else None
+        """Where in a row its id stands. Of several rows with one id, the last one counts; None: all rows count."""
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Execute for each row."""
@@ -42,30 +42,56 @@ class Prepared:
         driver = sqlite_driver(connection)
         if driver is None:
             connection.exec_driver_sql(compiled.sql, [tuple(row) for row in ready])
-        elif compiled.json_sql is None or len(ready) == 1:
-            driver.executemany(compiled.sql, ready)
-        else:
-            driver.execute(compiled.json_sql, (orjson.dumps(ready).decode(),))
+            return
+        done = 0
+        while done < len(ready):
+            size = _portion(len(ready) - done)
+            sql = self._many.get(size) or self._many_at_once(size)
+            driver.execute(sql, [value for row in ready[done : done + size] for value in row])
+            done += size
 
     def _compile(self, connection: Connection) -> _Compiled:
-        compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=list(self._columns))
+        statement: Any = self._statement
+        if self._upserts:
+            statement = _upserting(statement, connection.dialect.name)
+        compiled: Any = statement.compile(dialect=connection.dialect, column_keys=list(self._columns))
         assert list(compiled.positiontup) == list(self._columns), compiled.positiontup
         found = compiled._bind_processors  # noqa: SLF001 - there is no public way
         processors = [(place, found[name]) for place, name in enumerate(self._columns) if name in found]
-        json_sql = self._json_sql() if self._as_json else None
-        known = self._known[connection.dialect.name] = _Compiled(str(compiled), json_sql, processors)
+        known = self._known[connection.dialect.name] = _Compiled(str(compiled), processors)
         return known
 
-    def _json_sql(self) -> str:
-        """The same statement for SQLite, its rows taken from a JSON array of arrays."""
+    def _many_at_once(self, size: int) -> str:
+        """The same statement for SQLite and that many rows."""
         table = self._statement.table.name  # type: ignore[union-attr]
-        values = [f"json_extract(j.value, '$[{place}]')" for place in range(len(self._columns))]
-        if not self.is_update:
-            return f"INSERT INTO {table} ({', '.join(self._columns)}) SELECT {', '.join(values)} FROM json_each(?) AS j"  # noqa: S608
-        pairs = ", ".join(
-            f"{name} = {value}" for name, value in zip(self._columns, values[:-1], strict=False)
-        )
-        return f"UPDATE {table} SET {pairs} FROM json_each(?) AS j WHERE {table}.id = {values[-1]}"  # noqa: S608
+        row = f"({', '.join('?' * len(self._columns))})"
+        values = "VALUES " + ", ".join([row] * size)
+        if isinstance(self._statement, Update):
+            pairs = ", ".join(f"{name} = v.column{place}" for place, name in enumerate(self._columns[:-1], 1))
+            key = f"v.column{len(self._columns)}"
+            sql = f"UPDATE {table} SET {pairs} FROM ({values}) AS v WHERE {table}.id = {key}"  # noqa: S608
+        else:
+            sql = f"INSERT INTO {table} ({', '.join(self._columns)}) {values}"
+        if self._upserts:
+            pairs = ", ".join(f"{name} = excluded.{name}" for name in self._columns[1:])
+            sql = f"{sql} ON CONFLICT (id) DO UPDATE SET {pairs}"
+        self._many[size] = sql
+        return sql
+
+
+_MOST_AT_ONCE = 64  # rows; some builds of SQLite take no more than 999 values
+
+
+def _portion(rows: int) -> int:
+    """How many of them go in next: a power of two, so that there are few different statements to prepare."""
+    return min(_MOST_AT_ONCE, 1 << (rows.bit_length() - 1))
+
+
+def _upserting(statement: Insert, dialect: str) -> Any:
+    dialects: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    insert_ = dialects[dialect](statement.table)
+    others = {column.name: column for column in insert_.excluded if column.name != "id"}
+    return insert_.on_conflict_do_update(index_elements=["id"], set_=others)
 
 
 class Pending:
@@ -76,8 +102,9 @@ class Pending:
         self._updates: dict[Prepared, dict[str, Row]] = {}
 
     def add(self, prepared: Prepared, rows: Sequence[Row]) -> None:
-        if prepared.is_update:
-            self._updates.setdefault(prepared, {}).update((row[-1], row) for row in rows)
+        if prepared.key is not None:
+            key = prepared.key
+            self._updates.setdefault(prepared, {}).update([(row[key], row) for row in rows])
         else:
             self._inserts.setdefault(prepared, []).extend(rows)
 
@@ -96,10 +123,16 @@ class Pending:
             prepared.run(connection, rows)
 
 
-def prepared_insert(model: type[SQLModel], *, as_json: bool = True) -> Prepared:
-    """Insert whole rows: a value for each column of the table, in its order. JSON can't hold bytes."""
+def prepared_insert(model: type[SQLModel]) -> Prepared:
+    """Insert whole rows: a value for each column of the table, in its order."""
     table = table_of(model)
-    return Prepared(insert(table), [column.name for column in table.c], as_json=as_json)
+    return Prepared(insert(table), [column.name for column in table.c])
+
+
+def prepared_upsert(model: type[SQLModel]) -> Prepared:
+    """Insert whole rows, or write them over those with the same `id`, which is the first column."""
+    table = table_of(model)
+    return Prepared(insert(table), [column.name for column in table.c], upserts=True)
 
 
 def prepared_update(model: type[SQLModel], *columns: str) -> Prepared:

@@ -89,4 +89,5 @@ def remove(connection: Connection, model: type[SQLModel], ids: Iterable[str]) ->
 def state_of(row: SQLModel) -> dict[str, Any]:
     """A row as the data of an event: everything but what only the server itself needs."""
     mapping: Mapping[str, Any] = row._mapping if hasattr(row, "_mapping") else row.model_dump()  # noqa: SLF001
-    return {name: value for name, value in mapping.items() if name not in _INTERNAL}
+    # SQLAlchemy names the columns of a join in a text class of its own, which is no key of a JSON object.
+    return {str(name): value for name, value in mapping.items() if name not in _INTERNAL}

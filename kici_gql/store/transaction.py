@@ -7,57 +7,78 @@ only writer, or by PostgreSQL's row lock. A reader therefore never sees event n+
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from kici_gql.errors import InvalidInput, KiciError, Unavailable
-from kici_gql.events import Cursor, Entry, Event, Topic, encode_events, iso
-from kici_gql.store.prepared import Pending, Prepared, Row, prepared_insert, sqlite_driver
+from kici_gql.events import Cursor, Encoded, Entry, Event, EventType, Topic, encode_events, iso
+from kici_gql.store.prepared import Pending, Prepared, Row, prepared_insert, prepared_update, sqlite_driver
 from kici_gql.tables import LogEntry, Org, table_of
 
 _log = logging.getLogger(__name__)
 _org = table_of(Org)
 
-_MAX_REMEMBERED = 2000
+_MAX_REMEMBERED = 10_000  # orchestrators of one org
 
 
 @dataclass(slots=True)
 class Head:
-    """The end of one org's log, as this batch sees it."""
+    """The end of one org's log, as this batch sees it, and the newest event that changed the fleet."""
 
     epoch: str
     seq: int
+    fleet_seq: int
 
 
 class Memory:
-    """What the writer knows of an org's fleet without reading it again.
+    """What the writer knows of an org's orchestrators without reading them again.
 
-    It holds as long as nobody changed the fleet behind its back, and whoever does so moves the org's log: what is
-    remembered at one position is true there, and nowhere else. A position is reached by commits alone, and the head
-    of the log is locked when it is compared, so this is as exact with many processes as with one.
+    It holds as long as nobody changed the fleet behind its back, and whoever does so moves the org's `fleet_seq`. The
+    head of the log is locked when it is compared, so this is as exact with many processes as with one.
     """
 
     def __init__(self) -> None:
         self._position: tuple[str, int] | None = None
-        self.known: dict[str, Any] = {}
+        self._known: dict[str, tuple[frozenset[str], Any]] = {}
+
+    def recall(self, key: str) -> Any:
+        """What was remembered under this key, or None."""
+        known = self._known.get(key)
+        return known[1] if known is not None else None
+
+    def remember(self, key: str, value: object, about: frozenset[str]) -> None:
+        """Keep a value until something happens to one of the orchestrators or clusters that it is about."""
+        self._known[key] = about, value
+
+    def clear(self) -> None:
+        self._known.clear()
 
     def at(self, head: Head) -> "Memory":
         """This memory, emptied unless it was true at that position."""
-        if self._position != (head.epoch, head.seq) or len(self.known) > _MAX_REMEMBERED:
-            self.known.clear()
-            self._position = (head.epoch, head.seq)
+        if self._position != (head.epoch, head.fleet_seq) or len(self._known) > _MAX_REMEMBERED:
+            self._known.clear()
+            self._position = (head.epoch, head.fleet_seq)
         return self
 
-    def move(self, head: Head, events: Sequence[Event]) -> None:
-        """Follow the log over events that did not change the fleet; others end what is remembered."""
-        if all(event.type.topic is not Topic.INFRASTRUCTURE for event in events):
-            self._position = (head.epoch, head.seq)
+    def follow(self, head: Head, disturbed: Collection[str]) -> None:
+        """Go along with changes of our own, but without the members that they are about."""
+        self._known = {key: known for key, known in self._known.items() if known[0].isdisjoint(disturbed)}
+        self._position = (head.epoch, head.fleet_seq)
+
+
+_BY_THEIR_OWN_ID = {EventType.CLUSTER_CHANGED, EventType.ORCHESTRATOR_CHANGED, EventType.ORCHESTRATOR_REMOVED}
+
+
+def _member(event: Event) -> str:
+    """The orchestrator that a change of the fleet is about; its cluster where the event names no orchestrator."""
+    if event.type in _BY_THEIR_OWN_ID:
+        return str(event.data["id"])
+    return str(event.data.get("orchestrator_id") or event.data["cluster_id"])
 
 
 class Tx:
@@ -68,13 +89,15 @@ class Tx:
     ) -> None:
         self.now = now
         self.memory = memory
-        self.events: list[Event] = []
-        """Appended so far."""
         self.waiting = Pending()
         self.touched = False
+        self.disturbed: set[str] = set()
+        """Ids of orchestrators, and of clusters, of which no longer holds what any process remembers."""
         self._batch = batch
         self._org_id = org_id
         self._head = head
+        self._appended = 0
+        self._runs: list[tuple[Topic, list[Event] | Encoded]] = []
 
     @property
     def connection(self) -> Connection:
@@ -106,7 +129,7 @@ class Tx:
         """Sequence number of the newest event, those appended here included."""
         if self._head is None:
             raise RuntimeError("this transaction belongs to no org")
-        return self._head.seq + len(self.events)
+        return self._head.seq + self._appended
 
     @property
     def cursor(self) -> Cursor:
@@ -117,8 +140,21 @@ class Tx:
 
     def append(self, event: Event) -> int:
         """Add an event to the org's log; it becomes visible with the commit. Returns its sequence number."""
-        self.events.append(event)
+        topic = event.type.topic
+        if topic is Topic.INFRASTRUCTURE:
+            self.disturbed.add(_member(event))
+        last = self._runs[-1] if self._runs else None
+        if last is not None and last[0] is topic and isinstance(last[1], list):
+            last[1].append(event)
+        else:
+            self._runs.append((topic, [event]))
+        self._appended += 1
         return self.seq
+
+    def append_encoded(self, topic: Topic, run: Encoded) -> None:
+        """Add a run of events of one topic that is in its stored form already."""
+        self._runs.append((topic, run))
+        self._appended += run.count
 
     def entries(self) -> list[Entry]:
         """The appended events as log entries: one for each run of events with the same topic."""
@@ -126,10 +162,10 @@ class Tx:
         if self._head is None:
             return entries
         seq, at = self._head.seq, iso(self.now)
-        for topic, run in groupby(self.events, key=lambda event: event.type.topic):
-            events = list(run)
-            entries.append(Entry(self.org_id, seq + 1, seq + len(events), topic, at, encode_events(events)))
-            seq += len(events)
+        for topic, events in self._runs:
+            run = events if isinstance(events, Encoded) else Encoded(len(events), encode_events(events))
+            entries.append(Entry(self.org_id, seq + 1, seq + run.count, topic, at, run.body))
+            seq += run.count
         return entries
 
 
@@ -199,13 +235,12 @@ def _run_batch(
         outcomes = [_run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
         batch.waiting.flush(connection)
         _write_log(connection, [entry for outcome in outcomes for entry in outcome.entries], now)
-        moved = [{"_id": id_, "_seq": head.seq} for id_, head in heads.items() if head.seq != before[id_]]
-        if moved:
-            connection.execute(_MOVE_HEAD, moved)
+        moved = [(head.seq, head.fleet_seq, id_) for id_, head in heads.items() if head.seq != before[id_]]
+        _MOVE_HEAD.run(connection, moved)
     return outcomes
 
 
-_MOVE_HEAD = update(_org).where(_org.c.id == bindparam("_id")).values(last_seq=bindparam("_seq"))
+_MOVE_HEAD = prepared_update(Org, "last_seq", "fleet_seq")
 
 
 @dataclass(slots=True)
@@ -225,7 +260,7 @@ def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, mem
     except Exception as error:  # noqa: BLE001 - one bad push fails alone, whatever is wrong with it
         if tx.touched:
             _execute(batch.connection, "ROLLBACK TO SAVEPOINT job")
-        memory.known.clear()
+        memory.clear()
         return Outcome(job, error=error)
     finally:
         if tx.touched:
@@ -234,7 +269,9 @@ def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, mem
         batch.waiting.add(prepared, rows)
     if head is not None:
         head.seq = tx.seq
-        memory.move(head, tx.events)
+        if tx.disturbed:
+            head.fleet_seq = head.seq
+            memory.follow(head, tx.disturbed)
     return Outcome(job, value, entries=entries)
 
 
@@ -251,12 +288,12 @@ def _lock_heads(connection: Connection, org_ids: set[str]) -> dict[str, Head]:
         return {}
     # In order of id, so that two processes that lock several orgs can't wait for each other.
     query = (
-        select(_org.c.id, _org.c.log_epoch, _org.c.last_seq)
+        select(_org.c.id, _org.c.log_epoch, _org.c.last_seq, _org.c.fleet_seq)
         .where(_org.c.id.in_(sorted(org_ids)))
         .order_by(_org.c.id)
         .with_for_update()
     )
-    return {row.id: Head(row.log_epoch, row.last_seq) for row in connection.execute(query)}
+    return {row.id: Head(row.log_epoch, row.last_seq, row.fleet_seq) for row in connection.execute(query)}
 
 
 def _write_log(connection: Connection, entries: Sequence[Entry], now: datetime) -> None:
@@ -266,4 +303,4 @@ def _write_log(connection: Connection, entries: Sequence[Entry], now: datetime) 
     )
 
 
-_ADD_ENTRY = prepared_insert(LogEntry, as_json=False)
+_ADD_ENTRY = prepared_insert(LogEntry)

@@ -7,6 +7,8 @@ from kici_gql.tables.access import Audit, Idempotency, Org, Token
 from kici_gql.tables.columns import table_of
 from kici_gql.tables.fleet import (
     Agent,
+    AgentFigures,
+    AgentRecord,
     Cluster,
     FormerName,
     Orchestrator,
@@ -38,6 +40,8 @@ from kici_gql.tables.workflows import Command, Registry, Workflow
 
 __all__ = [
     "Agent",
+    "AgentFigures",
+    "AgentRecord",
     "Alert",
     "AlertKind",
     "AlertSeverity",

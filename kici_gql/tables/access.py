@@ -13,7 +13,10 @@ from kici_gql.tables.words import AuditOutcome, TokenScope
 
 
 class Org(SQLModel, table=True):
-    """A tenant, and the head of its event log: events `first_seq` to `last_seq` of log `log_epoch` can be read."""
+    """A tenant, and the head of its event log: events `first_seq` to `last_seq` of log `log_epoch` can be read.
+
+    `fleet_seq` is the newest of them that changed the fleet: whoever remembers the fleet can tell whether it still holds.
+    """
 
     id: str = Field(primary_key=True)
     slug: str = Field(unique=True)
@@ -22,6 +25,7 @@ class Org(SQLModel, table=True):
     log_epoch: str
     first_seq: int = big_column(default=1)
     last_seq: int = big_column(default=0)
+    fleet_seq: int = big_column(default=0)
 
 
 class Token(SQLModel, table=True):

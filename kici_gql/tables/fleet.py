@@ -7,11 +7,14 @@ from sqlalchemy import (
     CheckConstraint,
     Enum,
     Index,
+    Subquery,
     UniqueConstraint,
+    func,
+    select,
 )
 from sqlmodel import Field, SQLModel
 
-from kici_gql.tables.columns import json_column, word_column
+from kici_gql.tables.columns import json_column, table_of, word_column
 from kici_gql.tables.words import BackendHealth, Liveness, OrchestratorRole, ScalerType, Surface
 
 
@@ -75,7 +78,10 @@ class SecretBackend(SQLModel, table=True):
 
 
 class Orchestrator(SQLModel, table=True):
-    """One orchestrator process; `due_at` is when its silence has to be judged next, None when it need not be."""
+    """One orchestrator process.
+
+    `due_at` is when its silence or that of one of its agents has to be judged next, or sooner; None: never by itself.
+    """
 
     __table_args__ = (
         UniqueConstraint("cluster_id", "instance_id"),
@@ -140,14 +146,8 @@ class Scaler(SQLModel, table=True):
     revision: int = 1
 
 
-class Agent(SQLModel, table=True):
-    __table_args__ = (
-        UniqueConstraint("cluster_id", "agent_id"),
-        Index("agent_due", "due_at"),
-        Index("agent_org", "org_id", "id"),
-        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND memory_used_mb >= 0"),
-        CheckConstraint("active_jobs >= 0 AND max_concurrency > 0"),
-    )
+class _AgentColumns(SQLModel):
+    """What both the stored agent and the one that is read have."""
 
     id: str = Field(primary_key=True)
     org_id: str = Field(foreign_key="org.id")
@@ -161,11 +161,8 @@ class Agent(SQLModel, table=True):
     platform: str
     arch: str
     cpu_count: int
-    memory_used_mb: int = 0
     memory_total_mb: int
-    uptime_seconds: int = 0
     labels: list[str] = json_column()
-    active_jobs: int = 0
     max_concurrency: int
     paused: bool = False
     liveness: Liveness = word_column(Liveness)
@@ -173,6 +170,53 @@ class Agent(SQLModel, table=True):
     liveness_since: datetime
     missed_beats: int = 0
     first_seen_at: datetime
-    last_heartbeat_at: datetime | None = None
-    due_at: datetime | None = None
     revision: int = 1
+
+
+class AgentRecord(_AgentColumns, table=True):
+    """What seldom changes about an agent. When its silence has to be judged is its orchestrator's to know."""
+
+    __tablename__ = "agent"
+    __table_args__ = (
+        UniqueConstraint("cluster_id", "agent_id"),
+        Index("agent_org", "org_id", "id"),
+        CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND max_concurrency > 0"),
+    )
+
+
+class AgentFigures(SQLModel, table=True):
+    """What every heartbeat brings anew, apart from the rest: narrow rows without an index are cheap to write."""
+
+    __tablename__ = "agent_figures"
+    __table_args__ = (
+        CheckConstraint("memory_used_mb >= 0 AND uptime_seconds >= 0 AND active_jobs >= 0"),
+        {"sqlite_with_rowid": False},
+    )
+
+    id: str = Field(primary_key=True, foreign_key="agent.id", ondelete="CASCADE")
+    memory_used_mb: int
+    uptime_seconds: int
+    active_jobs: int
+    last_heartbeat_at: datetime | None
+
+
+class Agent(_AgentColumns):
+    """An agent with its figures: the only way to read it. `table_of` answers the two tables joined."""
+
+    memory_used_mb: int
+    uptime_seconds: int
+    active_jobs: int
+    last_heartbeat_at: datetime | None
+
+
+def _agent_with_figures() -> Subquery:
+    record, figures = table_of(AgentRecord), table_of(AgentFigures)
+    counted = [
+        func.coalesce(figures.c[name], 0).label(name)
+        for name in ("memory_used_mb", "uptime_seconds", "active_jobs")
+    ]
+    joined = record.outerjoin(figures, record.c.id == figures.c.id)
+    return select(*record.c, *counted, figures.c.last_heartbeat_at).select_from(joined).subquery("agents")
+
+
+Agent.__table__ = _agent_with_figures()

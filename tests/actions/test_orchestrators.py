@@ -229,7 +229,7 @@ async def test_back_from_offline(world: World) -> None:
     connection = await world.connect(**parts)
     row = await only(world, Agent)
     assert (row.liveness, row.last_heartbeat_at) == (Liveness.NEVER_SEEN, None)
-    assert row.due_at is not None, "somebody waits for its beat"
+    assert (await only(world, Orchestrator)).due_at is not None, "somebody waits for its beat"
     await world.beat(connection, ["a1"])
     assert (await only(world, Agent)).liveness is Liveness.ONLINE
 

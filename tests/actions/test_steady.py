@@ -1,15 +1,18 @@
 """The short way of a heartbeat leaves what the long way leaves, and is taken only where nothing else happened."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from kici_gql.actions import orchestrators, steady
 from kici_gql.errors import Forbidden, UnknownConnection
+from kici_gql.events import EventType
+from kici_gql.settings import Settings
 from kici_gql.store import Tx
 from kici_gql.tables import Agent, Audit, Liveness, Orchestrator
-from tests.world import World, agent, beat_of, beating, scaler
+from tests.world import Clock, World, agent, beat_of, beating, scaler, world_of
 
 
 @pytest.fixture
@@ -110,11 +113,13 @@ async def test_a_reader_in_the_same_batch_sees_what_waits_and_a_failure_takes_no
     connection = await fleet(any_world)
 
     def look(tx: Tx) -> int:
-        rows = tx.connection.exec_driver_sql("SELECT memory_used_mb FROM agent WHERE agent_id = 'a1'")
+        rows = tx.connection.exec_driver_sql(
+            "SELECT memory_used_mb FROM agent_figures JOIN agent USING (id) WHERE agent_id = 'a1'"
+        )
         return int(rows.scalar_one())
 
     def fail(tx: Tx) -> None:
-        tx.connection.exec_driver_sql("UPDATE agent SET memory_used_mb = 1")
+        tx.connection.exec_driver_sql("UPDATE agent_figures SET memory_used_mb = 1")
         raise UnknownConnection("on purpose")
 
     done = await asyncio.gather(
@@ -127,3 +132,64 @@ async def test_a_reader_in_the_same_batch_sees_what_waits_and_a_failure_takes_no
     assert isinstance(done[1], UnknownConnection)
     assert done[2] == 500
     assert [row.memory_used_mb for row in await any_world.rows(Agent, agent_id="a1")] == [600]
+
+
+async def test_what_happens_to_one_orchestrator_ends_nothing_that_is_known_of_others(
+    any_world: World, taken: list[bool]
+) -> None:
+    one = await fleet(any_world)
+    two = await any_world.connect(instance="two", agents=[agent("b1", None)])
+    for connection, name in ((one, "a1"), (two, "b1"), (two, "b1")):
+        await any_world.beat(connection, [name])
+    taken.clear()
+    await any_world.beat(two, [beat_of("b1", paused=True)])
+    await any_world.beat(one, ["a1"])
+    assert taken == [False, True]
+
+
+async def test_another_process_that_changes_the_fleet_ends_what_this_one_knows(
+    postgres_url: str, clock: Clock, taken: list[bool]
+) -> None:
+    settings = Settings(database_url=postgres_url)
+    async with world_of(settings, clock) as here, world_of(settings, clock) as there:
+        connection = await fleet(here)
+        for world in (here, there, here, there):
+            await world.beat(connection, ["a1"])
+        taken.clear()
+        for world in (here, there, here):
+            await world.beat(connection, ["a1"])
+        assert taken == [True] * 3, "beats that are taken elsewhere change nothing that matters"
+        await there.beat(connection, [beat_of("a1", paused=True)])
+        await here.beat(connection, ["a1"])
+        await there.beat(connection, ["a1"], queued_jobs=3)
+        await here.beat(connection, ["a1"])
+        assert taken[3:] == [False] * 4
+        [row] = await here.rows(Agent, agent_id="a1")
+        assert not row.paused
+
+
+async def test_a_registry_version_is_announced_once(any_world: World, taken: list[bool]) -> None:
+    connection = await fleet(any_world)
+    for version in ("v1", "v1", "v1", None, "v2", "v2"):
+        await any_world.beat(connection, ["a1"], registry_version=version)
+    assert taken[1:] == [False, True, True, True, False, True]
+    told = [event for _, event in await any_world.events() if event.type is EventType.REGISTRY_CHANGED]
+    assert [event.data["announced_version"] for event in told] == ["v1", "v2"]
+
+
+async def test_who_does_not_beat_along_is_due_when_it_would_be_anyway(any_world: World, clock: Clock) -> None:
+    connection = await fleet(any_world)
+    start = clock()
+    for seconds in (20, 20, 19):
+        clock.advance(seconds)
+        await any_world.beat(connection, ["a1"])
+        [row] = await any_world.rows(Orchestrator)
+        assert row.due_at == start + timedelta(seconds=60), (
+            "of a2, which beat at the start, and a3, which never did"
+        )
+    clock.advance(1)
+    await any_world.sweep()
+    states = {row.agent_id: row.liveness for row in await any_world.rows(Agent)}
+    assert states == {"a1": Liveness.ONLINE, "a2": Liveness.LATE, "a3": Liveness.NEVER_SEEN}
+    [row] = await any_world.rows(Orchestrator)
+    assert row.due_at == start + timedelta(seconds=59 + 60), "a1 is the next one"

@@ -23,7 +23,7 @@ TYPES = {
 
 
 def event(number: int, topic: Topic = Topic.ALERTS) -> Event:
-    return Event(TYPES[topic], {"id": "x", "n": number})
+    return Event(TYPES[topic], {"id": "x", "cluster_id": "y", "n": number})
 
 
 async def trim(world: World, keep: int) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, select
 from kici_gql.store import Tx, filters, records
 from kici_gql.store.filters import Condition
 from kici_gql.store.records import add_many, state_of
-from kici_gql.tables import Agent, Liveness, table_of
+from kici_gql.tables import Agent, AgentFigures, AgentRecord, Liveness, table_of
 from tests.world import World, agent, host
 
 # Characters that mean something to LIKE, to JSON or to a letter case, and a few that mean nothing.
@@ -67,7 +67,7 @@ def conditions() -> st.SearchStrategy[list[Condition]]:
 def rows_of(agents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     return [
-        Agent(
+        AgentRecord(
             id=f"agt_{number}",
             org_id="org_1",
             cluster_id="clu_1",
@@ -89,7 +89,7 @@ def rows_of(agents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def check(connection: Connection, agents: Sequence[dict[str, Any]], wanted: Sequence[Condition]) -> None:
-    add_many(connection, Agent, rows_of(agents))
+    add_many(connection, AgentRecord, rows_of(agents))
     table = table_of(Agent)
     found = connection.execute(select(table).where(*filters.clauses(Agent, wanted))).all()
     every = connection.execute(select(table)).all()
@@ -103,7 +103,8 @@ def check(connection: Connection, agents: Sequence[dict[str, Any]], wanted: Sequ
 @pytest.fixture(scope="module")
 def sqlite() -> Engine:
     engine = create_engine("sqlite://", json_serializer=lambda value: orjson.dumps(value).decode())
-    table_of(Agent).create(engine)
+    for model in (AgentRecord, AgentFigures):
+        table_of(model).create(engine)
     return engine
 
 
@@ -133,7 +134,8 @@ async def test_what_is_found(any_world: World) -> None:
 
     def look(tx: Tx, hostname: str, labels: list[str], condition: Condition) -> tuple[bool, bool]:
         [row] = tx.connection.execute(select(table_of(Agent))).all()
-        new = records.change(tx.connection, Agent, row.id, {"hostname": hostname, "labels": labels})
+        values = {"hostname": hostname, "labels": labels}
+        new = records.change(tx.connection, AgentRecord, row.id, values)
         query = select(table_of(Agent)).where(*filters.clauses(Agent, [condition]))
         return bool(tx.connection.execute(query).all()), filters.matches([condition], state_of(new))
 

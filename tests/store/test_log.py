@@ -67,7 +67,7 @@ async def test_trimming_one_org_leaves_the_other(any_world: World, clock: Clock)
 async def test_entries_of_some_topics(any_world: World) -> None:
     types = [EventType.ALERT_CHANGED, EventType.AGENT_BEAT, EventType.AGENT_CHANGED, EventType.AGENT_BEAT]
     for type_ in types:
-        await any_world.append(Event(type_, {"id": "x"}))
+        await any_world.append(Event(type_, {"id": "x", "cluster_id": "y"}))
     read = any_world.store.read
     found = await read(log.entries_after, any_world.org_id, 1, (Topic.HEARTBEATS, Topic.ALERTS), 100)
     assert [entry.seq for entry in found] == [2, 4]

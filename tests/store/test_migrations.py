@@ -1,15 +1,34 @@
 import asyncio
 import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
-from kici_gql import tables  # noqa: F401 - declares what SQLModel.metadata holds
 from kici_gql.store import migrations
+from kici_gql.tables import Agent, Orchestrator, table_of
 from tests.conftest import POSTGRES, postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"{request.getfixturevalue('postgres_template')}_empty"
+    postgres(f"CREATE DATABASE {name}")
+    yield f"postgresql+asyncpg://{POSTGRES}/{name}"
+    postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def differences(connection: Connection) -> list[object]:
@@ -40,6 +59,66 @@ async def test_check_constraints_are_there_too(sqlite_url: str) -> None:
 async def test_upgrading_again_is_harmless(database_url: str) -> None:
     await migrations.upgrade(database_url)
     await migrations.upgrade(database_url)
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_HOST = {
+    "version": "1",
+    "hostname": "h",
+    "running_as": "ci",
+    "platform": "linux",
+    "arch": "x",
+    "cpu_count": 1,
+}
+_HEARD = {"memory_used_mb": 7, "memory_total_mb": 9, "uptime_seconds": 5, "liveness": "ONLINE", "liveness_reason": "",
+          "liveness_since": NOW, "missed_beats": 0, "last_heartbeat_at": NOW, "due_at": NOW, "revision": 1}  # fmt: skip
+_PARENTS = {"org_id": "org_1", "cluster_id": "clu_1"}
+_AGENT = {**_PARENTS, **_HOST, **_HEARD, "orchestrator_id": "orc_1", "labels": [], "active_jobs": 2, "paused": False,
+          "max_concurrency": 1, "first_seen_at": NOW}  # fmt: skip
+FLEET_OF_0001: dict[str, list[dict[str, Any]]] = {
+    "org": [{"id": "org_1", "slug": "s", "name": "n", "created_at": NOW, "log_epoch": "e", "first_seq": 1, "last_seq": 5}],
+    "cluster": [{"id": "clu_1", "org_id": "org_1", "name": "c", "auto_named": False, "created_at": NOW, "revision": 1}],
+    "orchestrator": [
+        {**_PARENTS, **_HOST, **_HEARD, "id": "orc_1", "instance_id": "one", "instance_named": True,
+         "connection_id": "x", "role": "COORDINATOR", "mode": "hybrid", "routing_keys": [], "capabilities": [],
+         "running_jobs": 0, "queued_jobs": 0, "connected_at": NOW, "due_at": None}
+    ],
+    "agent": [
+        {**_AGENT, "id": "agt_1", "agent_id": "a1"},
+        {**_AGENT, "id": "agt_2", "agent_id": "a2", "last_heartbeat_at": None, "liveness": "NEVER_SEEN"},
+    ],
+}  # fmt: skip
+
+
+def fill_0001(connection: Connection) -> None:
+    """A fleet as the first release kept it."""
+    settings = migrations.config()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "0001")
+    metadata = MetaData()
+    metadata.reflect(connection)
+    for name, rows in FLEET_OF_0001.items():
+        connection.execute(insert(metadata.tables[name]), rows)
+
+
+async def test_figures_of_agents_survive_their_move(empty_url: str) -> None:
+    engine = create_async_engine(empty_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(fill_0001)
+    await migrations.upgrade(empty_url)
+    async with engine.begin() as connection:
+        agents = (await connection.execute(select(table_of(Agent)))).all()
+        assert [(row.id, row.memory_used_mb, row.active_jobs) for row in agents] == [
+            ("agt_1", 7, 2),
+            ("agt_2", 0, 0),
+        ]
+        assert [row.last_heartbeat_at for row in agents] == [NOW, None]
+        [due] = (await connection.execute(select(table_of(Orchestrator).c.due_at))).scalars()
+        assert due == NOW, "whoever was waited for still is"
+        assert await connection.run_sync(differences) == []
+        with pytest.raises(IntegrityError):
+            await connection.exec_driver_sql("UPDATE agent SET max_concurrency = 0")
+    await engine.dispose()
 
 
 async def test_several_processes_may_upgrade_at_once(postgres_template: str) -> None:

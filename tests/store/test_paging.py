@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import select
 
 from kici_gql.errors import InvalidInput
 from kici_gql.store import Tx, paging, records
 from kici_gql.store.paging import Order, Slice, Window
-from kici_gql.tables import Agent, Alert, Liveness, Orchestrator, table_of
+from kici_gql.tables import Agent, AgentFigures, AgentRecord, Alert, Liveness, Orchestrator, table_of
 from tests.world import World
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -44,8 +45,19 @@ def row(rng: random.Random, org_id: str, parents: dict[str, Any], number: int) -
         liveness_reason="",
         liveness_since=NOW,
         first_seen_at=NOW,
+        memory_used_mb=0,
+        uptime_seconds=0,
+        active_jobs=0,
         last_heartbeat_at=beat,
     ).model_dump()
+
+
+def put(tx: Tx, agents: list[dict[str, Any]]) -> None:
+    """Store them; those that never beat have no figures."""
+    for model in (AgentRecord, AgentFigures):
+        names = [column.name for column in table_of(model).c]
+        told = [each for each in agents if model is AgentRecord or each["last_heartbeat_at"] is not None]
+        records.add_many(tx.connection, model, [{name: each[name] for name in names} for each in told])
 
 
 async def parents_of(world: World) -> dict[str, str]:
@@ -66,11 +78,11 @@ async def churn(
 
     def work(tx: Tx) -> None:
         new = [row(rng, world.org_id, parents, rng.randrange(10**6)) for _ in range(rng.randrange(3))]
-        records.add_many(tx.connection, Agent, new)
+        put(tx, new)
         born.update(each["id"] for each in new)
-        there = [each.id for each in tx.connection.execute(table_of(Agent).select())]
+        there = [each.id for each in tx.connection.execute(select(table_of(AgentRecord)))]
         doomed = rng.sample(there, min(len(there), rng.randrange(3)))
-        records.remove(tx.connection, Agent, doomed)
+        records.remove(tx.connection, AgentRecord, doomed)
         gone.update(doomed)
 
     await world.store.transaction(world.org_id, work)
@@ -88,8 +100,8 @@ async def _walk(
     world: World, rng: random.Random, parents: dict[str, str], order: Order, *, backward: bool
 ) -> None:
     def refill(tx: Tx) -> None:
-        tx.connection.execute(table_of(Agent).delete())
-        records.add_many(tx.connection, Agent, [row(rng, world.org_id, parents, n) for n in range(25)])
+        tx.connection.execute(table_of(AgentRecord).delete())
+        put(tx, [row(rng, world.org_id, parents, n) for n in range(25)])
 
     await world.store.transaction(world.org_id, refill)
     whole = await page(world, parents["cluster_id"], order, Window(first=100))
@@ -126,7 +138,7 @@ async def test_several_parents_get_the_pages_they_would_get_alone(any_world: Wor
 
     def fill(tx: Tx) -> None:
         for each in parents:
-            records.add_many(tx.connection, Agent, [row(rng, any_world.org_id, each, n) for n in range(9)])
+            put(tx, [row(rng, any_world.org_id, each, n) for n in range(9)])
 
     await any_world.store.transaction(any_world.org_id, fill)
     ids = [each["cluster_id"] for each in parents]
@@ -143,9 +155,7 @@ async def test_the_ends_of_a_list(any_world: World) -> None:
     parents = await parents_of(any_world)
     await any_world.store.transaction(
         any_world.org_id,
-        lambda tx: records.add_many(
-            tx.connection, Agent, [row(rng, any_world.org_id, parents, n) for n in range(3)]
-        ),
+        lambda tx: put(tx, [row(rng, any_world.org_id, parents, n) for n in range(3)]),
     )
     parent = parents["cluster_id"]
     first = await page(any_world, parent, Order(), Window(first=2))
