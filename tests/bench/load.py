@@ -5,11 +5,12 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
+EVENTS_PER_PUSH = 20
 MARKER = b'"agentId":'
 _BUFFER = bytearray(4 * 1024 * 1024)
 _VIEW = memoryview(_BUFFER)
@@ -118,16 +119,14 @@ class Control:
 
 
 class Reader:
-    """One socket that counts the events in what it is sent, and remembers when the newest came."""
+    """One socket that counts the events in what it is sent."""
 
-    __slots__ = ("_tail", "arrivals", "bytes", "connection", "events", "timed")
+    __slots__ = ("_tail", "bytes", "connection", "events")
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.events = 0
         self.bytes = 0
-        self.timed = False
-        self.arrivals: list[float] = []
         self._tail = b""
 
     def readable(self) -> None:
@@ -139,8 +138,31 @@ class Reader:
         self._tail = bytes(_VIEW[max(0, size - len(MARKER) + 1) : size])
         self.events += found
         self.bytes += size
-        if found and self.timed:
-            self.arrivals.append(time.perf_counter())
+
+
+class TimedReader(Reader):
+    """One that also knows how long after each push it had all events of it."""
+
+    __slots__ = ("_pushes", "_wanted", "latencies")
+
+    def __init__(self, connection: socket.socket, pushes: Sequence[float]) -> None:
+        """`pushes` are the moments of all pushes so far; whoever pushes appends to it."""
+        super().__init__(connection)
+        self.latencies: list[float] = []
+        self._pushes = pushes
+        self._wanted = 0
+
+    def start(self) -> None:
+        """Wait for the first push from now on."""
+        self.latencies.clear()
+        self._wanted = self.events + EVENTS_PER_PUSH
+
+    def readable(self) -> None:
+        super().readable()
+        now = time.perf_counter()
+        while self._wanted and self.events >= self._wanted and len(self.latencies) < len(self._pushes):
+            self.latencies.append(now - self._pushes[len(self.latencies)])
+            self._wanted += EVENTS_PER_PUSH
 
 
 class Loop:
