@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(
         131_072, ge=1024, description="Largest WebSocket message accepted on /graphql."
     )
+    websocket_compression: bool = Field(
+        False,
+        description="Compress the sockets of /graphql, a page once for all its readers, where the client offers it.",
+    )
     max_depth: int = Field(15, ge=1, description="Deepest nesting of a GraphQL operation.")
     max_aliases: int = Field(50, ge=0, description="Most aliases in one GraphQL operation.")
     max_fields: int = Field(

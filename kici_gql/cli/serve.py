@@ -53,7 +53,7 @@ def server_for(app: "Starlette", settings: "Settings") -> "Server":
     from kici_gql.api.transport.sockets import DrainingServer, http_protocol, websocket_protocol
 
     http = http_protocol(settings.stalled_reader_seconds)
-    websocket = websocket_protocol(settings.stalled_reader_seconds)
+    websocket = websocket_protocol(settings.stalled_reader_seconds, deflates=settings.websocket_compression)
     return DrainingServer(_config(settings, app=app, http=http, ws=websocket), app.state.drain)
 
 
@@ -87,7 +87,7 @@ def _config(settings: "Settings", **how: Any) -> "Config":
         ws_max_size=settings.max_message_bytes,
         ws_ping_interval=20,
         ws_ping_timeout=20,
-        ws_per_message_deflate=False,  # costs CPU and 40 KiB a socket; a proxy can do it for browsers
+        ws_per_message_deflate=False,  # costs CPU and 40 KiB a socket; ours compresses once for all
         timeout_keep_alive=75,  # orchestrators push every 30 s and keep their connection
         timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds / 2)),
         log_config=logging_config(settings.log_level, settings.log_format),

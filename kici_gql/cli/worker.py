@@ -12,7 +12,7 @@ from kici_gql.settings import Settings
 _settings = Settings()
 
 Http = http_protocol(_settings.stalled_reader_seconds)
-WebSocket = websocket_protocol(_settings.stalled_reader_seconds)
+WebSocket = websocket_protocol(_settings.stalled_reader_seconds, deflates=_settings.websocket_compression)
 
 
 def app() -> Starlette:

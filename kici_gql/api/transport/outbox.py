@@ -7,6 +7,7 @@ calls and an await; here a page goes to a thousand sockets in one loop.
 import asyncio
 
 from kici_gql.api.engine.groups import Page
+from kici_gql.api.transport.frames import deflated_tail, stored, text_frame
 from kici_gql.api.transport.session import next_head
 from kici_gql.api.transport.sockets import Connection
 
@@ -19,9 +20,11 @@ _MAX_SHARED = 16
 class Outbox:
     """What waits to be written to one socket."""
 
-    __slots__ = ("_frames", "_loop", "_transport", "_waiting", "_writable")
+    __slots__ = ("_frames", "_loop", "_transport", "_waiting", "_writable", "deflates")
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self.deflates = connection.deflates
+        """Whether the peer takes what was compressed for all."""
         self._transport = connection.transport
         self._writable = connection.writable
         self._loop = loop
@@ -34,7 +37,7 @@ class Outbox:
         Whoever writes on while writing is paused makes a slow peer look like one that reads nothing.
         """
         unsent = self._waiting + self._transport.get_write_buffer_size()
-        return unsent <= MAX_BYTES and self._writable() and not self._transport.is_closing()
+        return unsent <= MAX_BYTES and self._writable.is_set() and not self._transport.is_closing()
 
     def add(self, frame: bytes) -> bool:
         """Write this frame with the others of this turn; false when the peer is not ready."""
@@ -45,6 +48,14 @@ class Outbox:
         self._frames.append(frame)
         self._waiting += len(frame)
         return True
+
+    async def send(self, frame: bytes) -> None:
+        """Write as soon as the buffer has room again; raises ConnectionResetError when the peer is gone."""
+        await self._writable.wait()
+        self.flush()
+        if self._transport.is_closing():
+            raise ConnectionResetError
+        self._transport.write(frame)
 
     def flush(self) -> None:
         """Write now."""
@@ -63,8 +74,9 @@ class FrameSink:
     __slots__ = ("_head", "_outbox")
 
     def __init__(self, outbox: Outbox, id_: str) -> None:
+        head = next_head(id_)
         self._outbox = outbox
-        self._head = next_head(id_)
+        self._head = stored(head) if outbox.deflates else head
 
     def ready(self) -> bool:
         return self._outbox.ready()
@@ -72,19 +84,16 @@ class FrameSink:
     def take(self, page: Page, shared: dict[bytes, bytes]) -> bool:
         frame = shared.get(self._head)
         if frame is None:
-            frame = text_frame(self._head, page.payload, b"}")
+            frame = self._frame(page)
             if len(shared) < _MAX_SHARED:
                 shared[self._head] = frame
         return self._outbox.add(frame)
 
+    async def send(self, page: Page) -> None:
+        """Write a page to a peer that may not be ready, as soon as it is; raises OSError when it is gone."""
+        await self._outbox.send(self._frame(page))
 
-def text_frame(*parts: bytes) -> bytes:
-    """A whole unmasked text message (RFC 6455, section 5.2)."""
-    size = sum(map(len, parts))
-    if size < 126:
-        head = bytes((0x81, size))
-    elif size < 65_536:
-        head = b"\x81\x7e" + size.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + size.to_bytes(8, "big")
-    return b"".join((head, *parts))
+    def _frame(self, page: Page) -> bytes:
+        if self._outbox.deflates:
+            return text_frame(self._head, deflated_tail(page.payload), deflated=True)
+        return text_frame(self._head, page.payload, b"}")

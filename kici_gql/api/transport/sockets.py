@@ -16,7 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from kici_gql.api.transport.frames import offer, takes_shared
+
 EXTENSION = "kici.transport"
+_DEFLATED_PATH = "/graphql"
 
 
 def _extension(transport: asyncio.Transport) -> dict[Any, Any]:
@@ -100,14 +103,18 @@ class Connection(NamedTuple):
     """What can be written to past ASGI."""
 
     transport: asyncio.Transport
-    writable: Callable[[], bool]
-    """False while the transport's buffer is full."""
+    writable: asyncio.Event
+    """Not set while the transport's buffer is full."""
+    deflates: bool
+    """Whether the peer takes what was compressed for all; see `frames`."""
 
 
 def connection_of(scope: Scope) -> Connection | None:
     """The connection of this WebSocket scope; None under a server that is not ours."""
     extension = scope.get("extensions", {}).get(EXTENSION)
-    return Connection(extension["transport"], extension["writable"]) if extension is not None else None
+    if extension is None:
+        return None
+    return Connection(extension["transport"], extension["writable"], extension["deflates"])
 
 
 class ImpatientHttp(_Impatient, HttpToolsProtocol):
@@ -125,16 +132,20 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
     """
 
     abort_seconds: float
+    deflates: bool
     _last_call: asyncio.TimerHandle | None = None
 
     def handle_connect(self, event: Request) -> None:
+        if self.deflates and event.path.partition("?")[0] == _DEFLATED_PATH:
+            self.conn.available_extensions = [offer()]
         super().handle_connect(event)
         # The application has only been scheduled so far, so its scope can still be completed.
         if hasattr(self, "scope"):
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[EXTENSION] = _extension(self.transport) | {
                 "accept_up_to": self._accept_up_to,
-                "writable": self.writable.is_set,
+                "writable": self.writable,
+                "deflates": takes_shared(self.conn.extensions),
             }
 
     def _accept_up_to(self, size: int) -> None:
@@ -160,13 +171,12 @@ def http_protocol(stalled_seconds: float) -> type[ImpatientHttp]:
     return type("Http", (ImpatientHttp,), {"stalled_seconds": stalled_seconds})
 
 
-def websocket_protocol(stalled_seconds: float, abort_seconds: float = 1.0) -> type[ImpatientWebSocket]:
-    """What to give uvicorn as `ws=`."""
-    return type(
-        "WebSocket",
-        (ImpatientWebSocket,),
-        {"stalled_seconds": stalled_seconds, "abort_seconds": abort_seconds},
-    )
+def websocket_protocol(
+    stalled_seconds: float, abort_seconds: float = 1.0, *, deflates: bool = False
+) -> type[ImpatientWebSocket]:
+    """What to give uvicorn as `ws=`; with `deflates`, sockets of /graphql are compressed when their client offers it."""
+    settings = {"stalled_seconds": stalled_seconds, "abort_seconds": abort_seconds, "deflates": deflates}
+    return type("WebSocket", (ImpatientWebSocket,), settings)
 
 
 class DrainingServer(uvicorn.Server):

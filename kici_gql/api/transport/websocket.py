@@ -285,14 +285,20 @@ class _Connection:
             sink = FrameSink(self._outbox, id_) if self._outbox is not None else None
             async with aclosing(subscription.pages(sink)) as pages:
                 async for page in pages:
-                    await self._say(id_, session.next_message(id_, page.payload))
+                    if sink is None:
+                        await self._say(id_, session.next_message(id_, page.payload))
+                    elif self._listens(id_):
+                        await sink.send(page)
         finally:
             give_back()
 
     async def _say(self, id_: str, text: str) -> None:
-        # Whoever completed an operation, or used its id anew, hears nothing more of the old one.
-        if self._tasks.get(id_) is asyncio.current_task() and not self._gone.is_set():
+        if self._listens(id_):
             await self._send({"type": "websocket.send", "text": text})
+
+    def _listens(self, id_: str) -> bool:
+        """Whoever completed an operation, or used its id anew, hears nothing more of the old one."""
+        return self._tasks.get(id_) is asyncio.current_task() and not self._gone.is_set()
 
     def _known_viewer(self) -> Viewer:
         assert self._viewer is not None, "operations start after connection_ack"

@@ -59,6 +59,7 @@ async def serving(
     *,
     stalled_seconds: float = 20.0,
     drain_seconds: float = 2.0,
+    deflates: bool = False,
 ) -> AsyncIterator[Server]:
     log, doorman = Log(), Doorman()
     operations = Operations(
@@ -73,7 +74,7 @@ async def serving(
         log_config=None,
         access_log=False,
         http=http_protocol(stalled_seconds),
-        ws=websocket_protocol(stalled_seconds, 0.2),
+        ws=websocket_protocol(stalled_seconds, 0.2, deflates=deflates),
         ws_per_message_deflate=False,
         ws_max_size=1_000_000,
         timeout_graceful_shutdown=2,
