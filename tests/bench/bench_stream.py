@@ -79,8 +79,10 @@ def stream(side: Side) -> Streamed:
     loop = Loop()
     pushes: list[float] = []
     readers = [TimedReader(side.open().connection, pushes) for _ in range(SUBSCRIBERS)]
-    for party in (*readers, *side.pushers):
-        loop.add(party)
+    for reader in readers:
+        loop.add(reader)
+    for pusher in side.pushers:
+        loop.add(pusher)
     loop.settle(1.0)
     turn = cycle(side.pushers)
     for _ in range(WARM_UP_PAGES):

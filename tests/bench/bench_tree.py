@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -69,21 +70,22 @@ class Asker:
         return content
 
 
-def measure(peer: Peer, ask: Callable[[], bytes], between: Callable[[], object] = lambda: None) -> Cost:
-    """Ask for some seconds; what happens in between costs nothing."""
+def measure(peer: Peer, ask: Callable[[], bytes], between: Callable[[], object] | None = None) -> Cost:
+    """Ask for some seconds, one request after the other; what happens in between costs nothing."""
     cost = Cost()
-    for _ in range(WARM_UP):
-        between()
-        cost.size = len(ask())
     until = time.perf_counter() + SECONDS
-    while time.perf_counter() < until:
-        between()
-        time.sleep(PAUSE_SECONDS)  # whatever the server still has to do for the one before
+    for number in count(-WARM_UP):
+        if between is not None:
+            between()
+            time.sleep(PAUSE_SECONDS)  # for what the server still has to do for it
         cpu, begun = peer.cpu_seconds(), time.perf_counter()
-        ask()
-        cost.wall.append(time.perf_counter() - begun)
-        time.sleep(PAUSE_SECONDS)
-        cost.cpu.append(peer.cpu_seconds() - cpu)
+        size = len(ask())
+        if number >= 0:
+            cost.wall.append(time.perf_counter() - begun)
+            cost.cpu.append(peer.cpu_seconds() - cpu)
+            cost.size = size
+            if time.perf_counter() > until:
+                break
     return cost
 
 

@@ -54,4 +54,5 @@ if __name__ == "__main__":
         log_level="warning",
         ws_ping_interval=None,
         ws_per_message_deflate=False,
+        timeout_keep_alive=75,
     )
