@@ -25,6 +25,7 @@ class Topic(StrEnum):
     LOGS = "logs"
     COMMANDS = "commands"
     SETTINGS = "settings"
+    QUESTIONS = "questions"
 
 
 class EventType(StrEnum):
@@ -51,6 +52,8 @@ class EventType(StrEnum):
     BACKEND_CHANGED = "backend.changed"
     BACKEND_REMOVED = "backend.removed"
     SURFACE_CHANGED = "surface.changed"
+    QUESTION_ASKED = "question.asked"
+    QUESTION_ANSWERED = "question.answered"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, not a password
 
     @cached_property
@@ -81,6 +84,8 @@ _TOPICS: dict[EventType, Topic] = {
     EventType.BACKEND_CHANGED: Topic.SETTINGS,
     EventType.BACKEND_REMOVED: Topic.SETTINGS,
     EventType.SURFACE_CHANGED: Topic.SETTINGS,
+    EventType.QUESTION_ASKED: Topic.QUESTIONS,
+    EventType.QUESTION_ANSWERED: Topic.QUESTIONS,
 }
 
 

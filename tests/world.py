@@ -78,7 +78,7 @@ class World:
     serving_since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
 
     def __post_init__(self) -> None:
-        services = Services(self.store, self.feed, self.settings, Surfaces(self.store), "test")
+        services = Services(self.store, self.feed, self.settings, Surfaces(self.store, self.feed), "test")
         self.operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
 
     def viewer(self, scope: TokenScope | str = TokenScope.ADMIN, org: str = "default") -> Viewer:

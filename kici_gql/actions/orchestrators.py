@@ -21,13 +21,16 @@ from kici_gql.store import Tx, fleet, records
 from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
 
 
-async def connect(call: Call, report: reports.Connect, idempotency_key: str | None = None) -> Done:
+async def connect(
+    call: Call, report: reports.Connect, idempotency_key: str | None = None, *, asked_live: bool = False
+) -> Done:
     """Introduce an orchestrator with all it has. Answers `orchestrator_id`, `connection_id` and `cluster_name`.
 
     A known instance keeps its id and history and gets a new connection; the old connection ends with that.
+    `asked_live`: it will not report its settings, it has to be asked over this connection.
     """
     limits = presence.thresholds(call.settings)
-    work = partial(_connect, viewer=call.viewer, report=report, limits=limits)
+    work = partial(_connect, viewer=call.viewer, report=report, limits=limits, asked_live=asked_live)
     check = partial(reports.check_connect, report)
     return await perform(
         call,
@@ -95,9 +98,11 @@ def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -
     return row
 
 
-def _connect(tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds) -> Result:
+def _connect(
+    tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds, *, asked_live: bool
+) -> Result:
     cluster = naming.cluster_for(tx, viewer, report)
-    row = _orchestrator_for(tx, cluster, report, limits)
+    row = _orchestrator_for(tx, cluster, report, limits, asked_live=asked_live)
     for elsewhere in fleet.namesakes(tx.connection, tx.org_id, row.instance_id, row.cluster_key, cluster.id):
         if elsewhere.liveness is not Liveness.OFFLINE:
             presence.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
@@ -123,11 +128,14 @@ def _key_of(cluster: Cluster, report: reports.Connect) -> str | None:
     return cluster.id if key is not None and key.startswith(f"{Prefix.CLUSTER}_") else key
 
 
-def _orchestrator_for(tx: Tx, cluster: Cluster, report: reports.Connect, limits: Thresholds) -> Orchestrator:
+def _orchestrator_for(
+    tx: Tx, cluster: Cluster, report: reports.Connect, limits: Thresholds, *, asked_live: bool
+) -> Orchestrator:
     verdict = liveness.alive(tx.now, limits)
     values: dict[str, Any] = {
         "connection_id": str(uuid.uuid4()),
         "cluster_key": _key_of(cluster, report),
+        "asked_live": asked_live,
         "role": report.role,
         "version": report.version,
         "mode": report.mode,

@@ -1,8 +1,8 @@
 """The port to settings that a cluster's orchestrators alone hold.
 
 Two kinds of orchestrators stand behind it. Those that push have reported their settings; stock KiCI orchestrators are
-asked live over their WebSocket. Either way nothing is answered for a cluster that is not connected, and never a
-sibling's settings.
+asked live over their WebSocket, by whichever process holds it. Either way nothing is answered for a cluster that is
+not connected, and never a sibling's settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from kici_gql.actions import questions
 from kici_gql.errors import ClusterDisconnected, NotFound, OperationDisabled, Unavailable
+from kici_gql.feed import Feed
 from kici_gql.rules import settings_reports as rules
 from kici_gql.store import Store, fleet, records, settings
 from kici_gql.tables import Cluster, Orchestrator, ReportedSurface, Surface
@@ -34,10 +36,11 @@ class Asker(Protocol):
 
 
 class Surfaces:
-    """Every way to a cluster's own settings in this process."""
+    """Every way to a cluster's own settings: what was reported, a connection of this process, or of another one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, feed: Feed) -> None:
         self._store = store
+        self._feed = feed
         self._askers: dict[str, Asker] = {}
 
     def attach(self, orchestrator_id: str, asker: Asker) -> None:
@@ -54,7 +57,11 @@ class Surfaces:
         for member in seen.members:
             asker = self._askers.get(member.id)
             if asker is not None:
-                return Reported(await asker.ask(surface), self._store.now())
+                return Reported(await questions.in_time(asker.ask(surface), member), self._store.now())
+        elsewhere = next((member for member in seen.members if member.asked_live), None)
+        if elsewhere is not None:
+            document = await questions.ask(self._store, self._feed, elsewhere, surface)
+            return Reported(document, self._store.now())
         if seen.reported is None or not is_current(seen.cluster, seen.reported.reported_at):
             raise untold(surface.lower().replace("_", " "))
         return Reported(seen.reported.document, seen.reported.reported_at)

@@ -9,7 +9,7 @@ from functools import partial
 from kici_gql.actions import commands, presence, workflows
 from kici_gql.auth import Authenticator
 from kici_gql.settings import Settings
-from kici_gql.store import Store, Tx, audit, log, logs, orgs
+from kici_gql.store import Store, Tx, audit, log, logs, orgs, questions
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class Chores:
         removed = _CHUNK
         while removed >= _CHUNK:
             removed = await self._store.transaction(None, partial(_forget, settings=self._settings))
+        await self._store.transaction(None, _forget_questions)
         return HOUSEKEEPING_SECONDS
 
 
@@ -103,6 +104,10 @@ def _forget(tx: Tx, settings: Settings) -> int:
         audit_before=tx.now - timedelta(days=settings.audit_retention_days),
         limit=_CHUNK,
     )
+
+
+def _forget_questions(tx: Tx) -> None:
+    questions.forget(tx.connection, tx.now - timedelta(seconds=HOUSEKEEPING_SECONDS))
 
 
 def _note_use(tx: Tx, used: dict[str, datetime]) -> None:

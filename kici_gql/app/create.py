@@ -41,7 +41,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     store.on_commit = feed.announce  # the one arrow that points up: whoever commits tells whoever follows
     authenticator = Authenticator(store, feed.watch, anonymous=settings.demo)
     feed.on_entry = partial(_hear, authenticator)
-    surfaces = Surfaces(store)
+    surfaces = Surfaces(store, feed)
     services = Services(
         store, feed, settings, surfaces, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from kici_gql.actions import commands
+from kici_gql.actions import commands, questions
 from kici_gql.actions.perform import Call
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.auth import Authenticator, EndReason, Viewer
-from kici_gql.errors import Forbidden, KiciError, Unauthenticated
+from kici_gql.errors import Forbidden, KiciError, Unauthenticated, Unavailable
 from kici_gql.feed import Feed
 from kici_gql.relay import orders
 from kici_gql.relay.asker import LinkAsker
@@ -27,7 +27,7 @@ from kici_gql.relay.session import Session, effects
 from kici_gql.relay.session.effects import Effect
 from kici_gql.settings import Settings
 from kici_gql.store import Store
-from kici_gql.tables import Command, CommandState, TokenScope
+from kici_gql.tables import Command, CommandState, Question, TokenScope
 
 logger = logging.getLogger("kici_gql.relay")
 
@@ -260,18 +260,29 @@ class Connection:
     async def _take_orders(self) -> None:
         scribe = self._known_scribe()
         org_id = scribe.call.viewer.org_id
-        await self._process.dispatch.join(org_id, scribe.orchestrator_id, self._order)
+        await self._process.dispatch.join(org_id, scribe.orchestrator_id, self)
 
     async def _stop_orders(self) -> None:
         if self.scribe is not None and self.scribe.orchestrator_id:
             org_id = self.scribe.call.viewer.org_id
-            await self._process.dispatch.leave(org_id, self.scribe.orchestrator_id, self._order)
+            await self._process.dispatch.leave(org_id, self.scribe.orchestrator_id, self)
 
-    def _order(self, command: Command) -> None:
+    def order(self, command: Command) -> None:
         """A user wants something. A command may come twice; it is asked for once."""
         if command.id not in self._orders and orders.may_ask(command, self._session.capabilities):
             self._orders[command.id] = command
             self._start(self._carry_out(command))
+
+    def inquire(self, question: Question) -> None:
+        """A user of another process wants to know something. Twice asked is twice answered, and the first one counts."""
+        self._start(self._answer(question))
+
+    async def _answer(self, question: Question) -> None:
+        store = self._known_scribe().call.store
+        try:
+            await questions.answer(store, question, await self._asker.ask(question.surface))
+        except Unavailable as refused:
+            await questions.answer(store, question, refused)
 
     async def _carry_out(self, command: Command) -> None:
         scribe = self._known_scribe()

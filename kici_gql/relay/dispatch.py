@@ -1,26 +1,34 @@
-"""Commands on their way to the connections of this process: one reader of each org's log, whoever is connected."""
+"""What people want, on its way to the connections of this process: one reader of each org's log, whoever is connected."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from typing import Protocol
 
-from kici_gql.events import Topic
+from kici_gql.events import Event, EventType, Topic
 from kici_gql.feed import Feed
 from kici_gql.feed.feed import Expired
-from kici_gql.store import Store, commands, records
-from kici_gql.tables import Command, CommandState
+from kici_gql.store import Store, commands, questions, records
+from kici_gql.tables import Command, CommandState, Question
 
 logger = logging.getLogger("kici_gql.relay")
 
-Handler = Callable[[Command], None]
+_TOPICS = (Topic.COMMANDS, Topic.QUESTIONS)
 _PAGE_EVENTS = 1000
 
 
-class Dispatch:
-    """Each command goes to the handler of its orchestrator; those that wait already, at the moment of joining.
+class Handler(Protocol):
+    """The connection of one orchestrator. It must not wait, or what others want would; each thing may come twice."""
 
-    A handler must not wait, or the commands of others would.
+    def order(self, command: Command) -> None:
+        """A user wants something done."""
+
+    def inquire(self, question: Question) -> None:
+        """A user of another process wants to know something."""
+
+
+class Dispatch:
+    """Each command and question goes to its orchestrator's handler; those that wait already, at the moment of joining.
 
     With several processes each has its own reader, and only the one that holds the connection has the handler.
     """
@@ -32,16 +40,15 @@ class Dispatch:
         self._readers: dict[str, asyncio.Task[None]] = {}
 
     async def join(self, org_id: str, orchestrator_id: str, handler: Handler) -> None:
-        """From now on the handler gets this orchestrator's commands; one that is open already may come twice."""
+        """From now on the handler gets what is wanted of this orchestrator."""
         self._handlers[org_id][orchestrator_id] = handler
         if org_id not in self._readers:
             self._readers[org_id] = asyncio.create_task(self._read_forever(org_id), name="relay-commands")
-        for command in await self._store.read(commands.open_for, org_id, orchestrator_id):
-            handler(command)
+        await self._hand_open(org_id, orchestrator_id, handler)
 
     async def leave(self, org_id: str, orchestrator_id: str, handler: Handler) -> None:
         handlers = self._handlers[org_id]
-        if handlers.get(orchestrator_id) == handler:
+        if handlers.get(orchestrator_id) is handler:
             del handlers[orchestrator_id]
         if not handlers:
             del self._handlers[org_id]
@@ -63,19 +70,31 @@ class Dispatch:
     async def _read(self, org_id: str) -> None:
         cursor = await self._feed.head(org_id)
         for orchestrator_id, handler in list(self._handlers[org_id].items()):
-            for command in await self._store.read(commands.open_for, org_id, orchestrator_id):
-                handler(command)
+            await self._hand_open(org_id, orchestrator_id, handler)
         while True:
             await self._feed.moved(org_id, cursor)
-            page = await self._feed.after(org_id, cursor, (Topic.COMMANDS,), _PAGE_EVENTS)
+            page = await self._feed.after(org_id, cursor, _TOPICS, _PAGE_EVENTS)
             cursor = page.cursor
             for entry in page.entries:
                 for event in entry.events:
-                    wanted = self._handlers[org_id].get(event.data["orchestrator_id"])
-                    if wanted is not None and event.data["state"] == CommandState.PENDING:
-                        await self._hand(org_id, event.data["id"], wanted)
+                    await self._hand(org_id, event)
 
-    async def _hand(self, org_id: str, command_id: str, handler: Handler) -> None:
-        command = await self._store.read(records.by_id, Command, org_id, command_id)
-        if command is not None:
-            handler(command)
+    async def _hand_open(self, org_id: str, orchestrator_id: str, handler: Handler) -> None:
+        for command in await self._store.read(commands.open_for, org_id, orchestrator_id):
+            handler.order(command)
+        for question in await self._store.read(questions.open_for, org_id, orchestrator_id):
+            handler.inquire(question)
+
+    async def _hand(self, org_id: str, event: Event) -> None:
+        """The row, and not what the event says of it: it may have been answered since."""
+        handler = self._handlers[org_id].get(event.data.get("orchestrator_id", ""))
+        if handler is None:
+            return
+        if event.type is EventType.QUESTION_ASKED:
+            question = await self._store.read(records.by_id, Question, org_id, event.data["id"])
+            if question is not None and question.answered_at is None:
+                handler.inquire(question)
+        elif event.type is EventType.COMMAND_CHANGED and event.data["state"] == CommandState.PENDING:
+            command = await self._store.read(records.by_id, Command, org_id, event.data["id"])
+            if command is not None:
+                handler.order(command)

@@ -50,7 +50,7 @@ class Scribe:
         report = shapes.connecting(effect)
         prepare = partial(_prepare, report=report, orphans=frozenset(orphans))
         await self.call.store.transaction(self.call.viewer.org_id, prepare)
-        done = await orchestrators.connect(self.call, report)
+        done = await orchestrators.connect(self.call, report, asked_live=True)
         self.connection_id = done.result["connection_id"]
         self.orchestrator_id = done.result["orchestrator_id"]
         self.cluster_name = done.result["cluster_name"]

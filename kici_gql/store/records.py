@@ -15,7 +15,7 @@ from kici_gql.tables import table_of
 Record = TypeVar("Record", bound=SQLModel)
 
 # Columns that steer the server itself; an event's reader has no use for them.
-_INTERNAL = frozenset({"org_id", "due_at", "sha256", "stamps", "duration_order_ms"})
+_INTERNAL = frozenset({"org_id", "due_at", "sha256", "stamps", "duration_order_ms", "asked_live"})
 
 
 def fetch_all(connection: Connection, query: Select[Any], _model: type[Record]) -> Sequence[Record]:

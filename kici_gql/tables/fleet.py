@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
+    Column,
     Enum,
     Index,
     Subquery,
@@ -57,6 +59,25 @@ class ReportedSurface(SQLModel, table=True):
     reported_at: datetime
 
 
+class Question(SQLModel, table=True):
+    """A surface that is wanted in a process that does not hold the orchestrator's connection. It lives for seconds.
+
+    Either `document` is the answer, or `problem` says why there is none.
+    """
+
+    __table_args__ = (Index("question_open", "orchestrator_id", "answered_at"),)
+
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="org.id")
+    orchestrator_id: str = Field(foreign_key="orchestrator.id")
+    surface: Surface = Field(sa_type=cast(Any, Enum(Surface, native_enum=False, length=32)))
+    asked_at: datetime = Field(index=True)
+    answered_at: datetime | None = None
+    document: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    problem: str | None = None
+    hint: str | None = None
+
+
 class SecretBackend(SQLModel, table=True):
     """Where a cluster keeps its secrets, as its orchestrator last reported it."""
 
@@ -81,6 +102,7 @@ class Orchestrator(SQLModel, table=True):
     """One orchestrator process.
 
     `due_at` is when its silence or that of one of its agents has to be judged next, or sooner; None: never by itself.
+    `asked_live`: it does not report its settings, a process of ours asks it over the connection that it holds.
     """
 
     __table_args__ = (
@@ -96,6 +118,7 @@ class Orchestrator(SQLModel, table=True):
     cluster_key: str | None = None
     instance_id: str
     instance_named: bool
+    asked_live: bool = False
     connection_id: str = Field(unique=True)
     role: OrchestratorRole = word_column(OrchestratorRole)
     version: str

@@ -22,6 +22,7 @@ class Prefix(StrEnum):
     JOB = "job"
     STEP = "stp"
     COMMAND = "cmd"
+    QUESTION = "qst"
     SECRET_BACKEND = "sbe"  # noqa: S105 - the kind of an id, not a password
 
 

@@ -112,7 +112,7 @@ async def _measure(path: Path) -> None:
     viewer = viewer_of(*found)
     if not await store.read(runs.latest, viewer.org_id, 1, ()):
         await _fill(store, viewer.org_id)
-    services = Services(store, feed, settings, Surfaces(store), "bench")
+    services = Services(store, feed, settings, Surfaces(store, feed), "bench")
     operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
     bench = Bench(store, operations, viewer)
     try:

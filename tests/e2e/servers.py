@@ -40,6 +40,10 @@ class ServerProcess:
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/graphql"
 
+    @property
+    def relay(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
     def start(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "kici_gql", "serve"], env=self._environment)
         deadline = time.monotonic() + READY_SECONDS
@@ -75,15 +79,20 @@ class ServerProcess:
 
     def execute(self, document: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
         """The data of one operation."""
-        answer = httpx.post(
+        answer = self.answer(document, token, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def answer(self, document: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
+        """The answer to one operation, with its errors."""
+        answer: dict[str, Any] = httpx.post(
             f"{self.http}/graphql",
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {token or self.admin}"},
             timeout=30,
         ).json()
-        assert "errors" not in answer, answer["errors"]
-        data: dict[str, Any] = answer["data"]
-        return data
+        return answer
 
     def token(self, scope: str) -> tuple[str, str]:
         """A new token: its id and its secret."""

@@ -23,7 +23,7 @@ class Relay:
     def __init__(self, world: World) -> None:
         self.world = world
         self.auth = Authenticator(world.store, world.feed.watch)
-        self.surfaces = Surfaces(world.store)
+        self.surfaces = Surfaces(world.store, world.feed)
         self.endpoint = RelayEndpoint(world.store, world.feed, world.settings, self.auth, self.surfaces)
 
     @asynccontextmanager

@@ -27,6 +27,10 @@ class Authenticator(Protocol):
         """
 
 
+# Metadata of a field whose resolver is slow, or does something outside: it runs once for each operation. Generated code
+# is not made for such an operation, because what it can't finish is executed again from the start.
+RUNS_ONCE = {"runs_once": True}
+
 # (viewer, request id) -> the `info.context` of one operation or of one frame. A fresh one each time,
 # because a data loader that outlives its frame answers with yesterday's rows.
 MakeContext = Callable[[Any, str], object]

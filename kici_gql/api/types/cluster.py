@@ -9,6 +9,7 @@ from kici_gql import tables
 from kici_gql.actions.surfaces import Reported, is_current, require_connected, untold
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
+from kici_gql.api.engine.ports import RUNS_ONCE
 from kici_gql.api.ordering import After, Before, First, Last
 from kici_gql.api.types import surfaces
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
@@ -144,29 +145,36 @@ class Cluster(Node):
         return await connect(info, wanted.narrowed(*await narrowed(info.context, where)), root.id)
 
     @strawberry.field(
-        description="Its security policy. Error CLUSTER_DISCONNECTED while nobody is connected."
+        description="Its security policy. Error CLUSTER_DISCONNECTED while nobody is connected.",
+        metadata=RUNS_ONCE,
     )
     async def security_policy(root: ClusterRow, info: Info) -> surfaces.SecurityPolicy | None:
         return surfaces.security_policy(await _surface(info, root, Surface.SECURITY_POLICY))
 
-    @strawberry.field(description="Its environments. Error CLUSTER_DISCONNECTED while nobody is connected.")
+    @strawberry.field(
+        description="Its environments. Error CLUSTER_DISCONNECTED while nobody is connected.",
+        metadata=RUNS_ONCE,
+    )
     async def environments(root: ClusterRow, info: Info) -> surfaces.EnvironmentList | None:
         return surfaces.environments(await _surface(info, root, Surface.ENVIRONMENTS))
 
     @strawberry.field(
-        description="Its secret scopes: names, never values. Error CLUSTER_DISCONNECTED while nobody is connected."
+        description="Its secret scopes: names, never values. Error CLUSTER_DISCONNECTED while nobody is connected.",
+        metadata=RUNS_ONCE,
     )
     async def secret_scopes(root: ClusterRow, info: Info) -> surfaces.SecretScopeList | None:
         return surfaces.secret_scopes(await _surface(info, root, Surface.SECRET_SCOPES))
 
     @strawberry.field(
-        description="Its dead-letter queue. Error CLUSTER_DISCONNECTED while nobody is connected."
+        description="Its dead-letter queue. Error CLUSTER_DISCONNECTED while nobody is connected.",
+        metadata=RUNS_ONCE,
     )
     async def dead_letters(root: ClusterRow, info: Info) -> surfaces.DeadLetterList | None:
         return surfaces.dead_letters(await _surface(info, root, Surface.DEAD_LETTERS))
 
     @strawberry.field(
-        description="Which repositories may have workflows for the whole org. Error CLUSTER_DISCONNECTED while nobody is connected."
+        description="Which repositories may have workflows for the whole org. Error CLUSTER_DISCONNECTED while nobody is connected.",
+        metadata=RUNS_ONCE,
     )
     async def global_workflows(root: ClusterRow, info: Info) -> surfaces.GlobalWorkflows | None:
         return surfaces.global_workflows(await _surface(info, root, Surface.GLOBAL_WORKFLOWS))

@@ -109,8 +109,10 @@ class Source:
         return self._serializers[leaf.name]
 
     def slot(self, definition: GraphQLField, node: FieldNode) -> tuple[int, StrawberryField]:
-        """Number a selected field."""
+        """Number a selected field. Raises NotCompilable for one that must not run twice."""
         field = strawberry_field(definition)
+        if "runs_once" in field.metadata:
+            raise NotCompilable(field.python_name)
         self.slots.append(Slot(definition, node, field))
         return len(self.slots) - 1, field
 
