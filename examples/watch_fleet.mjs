@@ -17,11 +17,17 @@ const query = /* GraphQL */ `
   subscription Watch($org: String!, $after: Cursor) {
     infrastructure(org: $org, after: $after) {
       kind cursor previousCursor at reason
-      snapshot { agents { ...agent } }
-      events { __typename ... on AgentChanged { agent { ...agent } } ... on AgentRemoved { id } }
+      snapshot { agents { ...agent } alerts { ...alert } }
+      events {
+        __typename
+        ... on AgentChanged { agent { ...agent } }
+        ... on AgentRemoved { id }
+        ... on AlertChanged { alert { ...alert } }
+      }
     }
   }
   fragment agent on Agent { id agentId liveness { state reason } cluster { name } }
+  fragment alert on Alert { severity state message }
 `;
 
 // The token is refused, revoked or expired, or the operation is wrong: another try would end the same way.
@@ -63,13 +69,17 @@ function show(time, agent) {
   console.log(time, `${agent.cluster.name}: agent ${agent.agentId} is ${agent.liveness.state} (${agent.liveness.reason})`);
 }
 
+const warn = (time, alert) => console.log(time, `alert ${alert.state}: ${alert.severity} ${alert.message}`);
+
 try {
   for await (const frame of frames()) {
     const time = frame.at.slice(11, 19);
     for (const agent of frame.snapshot?.agents ?? []) show(time, agent);
+    for (const alert of frame.snapshot?.alerts ?? []) warn(time, alert);
     for (const event of frame.events) {
       if (event.__typename === "AgentChanged") show(time, event.agent);
       if (event.__typename === "AgentRemoved" && names.has(event.id)) console.log(time, `agent ${names.get(event.id)} was removed`);
+      if (event.__typename === "AlertChanged") warn(time, event.alert);
     }
   }
 } catch (error) {

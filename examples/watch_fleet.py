@@ -18,18 +18,20 @@ SUBSCRIPTION = """
 subscription Watch($org: String!, $cluster: String, $after: Cursor) {
   infrastructure(org: $org, cluster: $cluster, after: $after) {
     kind cursor previousCursor at reason
-    snapshot { orchestrators { ...orchestrator } agents { ...agent } }
+    snapshot { orchestrators { ...orchestrator } agents { ...agent } alerts { ...alert } }
     events {
       __typename
       ... on OrchestratorChanged { orchestrator { ...orchestrator } }
       ... on OrchestratorRemoved { id }
       ... on AgentChanged { agent { ...agent } }
       ... on AgentRemoved { id }
+      ... on AlertChanged { alert { ...alert } }
     }
   }
 }
 fragment orchestrator on Orchestrator { id displayId hostname version liveness { state reason } cluster { name } }
 fragment agent on Agent { id agentId hostname version liveness { state reason } cluster { name } }
+fragment alert on Alert { severity state message }
 """
 
 Thing = dict[str, Any]
@@ -58,7 +60,11 @@ class Fleet:
         snapshot = frame["snapshot"]
         self.things = {thing["id"]: thing for thing in [*snapshot["orchestrators"], *snapshot["agents"]]}
         why = f" ({frame['reason']})" if frame["reason"] else ""
-        return [f"the whole fleet{why}: {len(self.things)}", *map(_describe, self.things.values())]
+        return [
+            f"the whole fleet{why}: {len(self.things)}",
+            *map(_describe, self.things.values()),
+            *map(_warn, snapshot["alerts"]),
+        ]
 
     def _change(self, event: dict[str, Any]) -> str | None:
         match event["__typename"]:
@@ -69,6 +75,8 @@ class Fleet:
                 thing: Thing = event.get("agent") or event["orchestrator"]
                 before, self.things[thing["id"]] = self.things.get(thing["id"]), thing
                 return _describe(thing) if before != thing else None
+            case "AlertChanged":
+                return _warn(event["alert"])
         return None
 
 
@@ -80,6 +88,10 @@ def _name(thing: Thing) -> str:
 def _describe(thing: Thing) -> str:
     liveness = thing["liveness"]
     return f"{_name(thing)} on {thing['hostname']} is {liveness['state']} ({liveness['reason']})"
+
+
+def _warn(alert: dict[str, Any]) -> str:
+    return f"alert {alert['state']}: {alert['severity']} {alert['message']}"
 
 
 async def watch(url: str, token: str, variables: dict[str, Any]) -> None:

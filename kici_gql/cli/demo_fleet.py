@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging.config
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -91,7 +92,10 @@ class DemoFolder:
 async def run(folder: DemoFolder, port: int, agents: int) -> None:
     """Run until SIGINT or SIGTERM; nothing is left running afterwards. Raises DemoError."""
     with closing(_listen(port)) as listening:
-        url = f"http://{HOST}:{listening.getsockname()[1]}"
+        taken = listening.getsockname()[1]
+        if port not in {0, taken}:
+            print(f"Port {port} is in use on {HOST}; the demo takes {taken}.", flush=True)
+        url = f"http://{HOST}:{taken}"
         settings = _settings(folder)
         logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
         await prepare(settings)
@@ -257,6 +261,8 @@ def _write_environment(folder: DemoFolder, url: str, token: str) -> None:
     descriptor = os.open(folder.environment, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(f"export KICI_GQL_URL={url}\nexport KICI_GQL_TOKEN={token}\n")
+        # `kici-gql` and a `python` with what the examples need, whatever the shell had before.
+        stream.write(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
 
 
 def _welcome(link: str, folder: DemoFolder) -> None:

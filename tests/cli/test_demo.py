@@ -104,7 +104,12 @@ async def test_the_terminal_gets_what_it_needs_for_the_examples(
     async with demo(tmp_path, "--port", "0") as program:
         await eventually((tmp_path / "env.sh").exists)
         assert stat.S_IMODE((tmp_path / "env.sh").stat().st_mode) == 0o600
-        exports = dict(re.findall(r"export (\w+)=(\S+)", (tmp_path / "env.sh").read_text()))
+        script = f". {tmp_path}/env.sh; command -v kici-gql; command -v python; env"
+        async with running("sh", "-c", script, env={}) as shell:
+            assert await shell.ended() == 0
+        own = Path(sys.executable).parent
+        assert shell.lines[:2] == [str(own / "kici-gql"), str(own / "python")]
+        exports = dict(line.split("=", 1) for line in shell.lines if line.startswith("KICI_GQL"))
         await eventually(lambda: len(family_of(program)) == 3)
         watch = [sys.executable, "-m", "kici_gql", "watch", "--once"]
         async with running(*watch, env=exports | {"COLUMNS": "200"}) as tree:
@@ -123,6 +128,7 @@ async def test_a_port_in_use_is_no_obstacle_but_a_folder_in_use_is(
         async with demo(tmp_path, "--port", str(taken)) as program:
             await eventually(lambda: any(LINK.search(line) for line in program.lines))
             assert f":{taken}/" not in link_of(program)
+            assert program.saw(f"Port {taken} is in use")
             async with demo(tmp_path, "--port", "0") as second:
                 assert await second.ended() == 1
             assert second.saw("another demo runs with")

@@ -100,6 +100,10 @@ async def test_a_killed_agent_is_late_then_lost_then_back(
             await eventually(
                 lambda: any("kill-agent-2" in line and "ONLINE" in line for line in watch.lines[seen:])
             )
+            # The same subscription tells the alert from its beginning to its end.
+            for state in ("OPEN", "RESOLVED"):
+                await eventually(partial(watch.saw, f"alert {state}: WARNING Agent kill-agent-2", "is lost"))
+            assert sum("the whole fleet" in line for line in watch.lines) == 1
             assert not watch.saw("kill-agent-1", "LOST")
 
 

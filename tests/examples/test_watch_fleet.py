@@ -14,10 +14,14 @@ def agent(name: str, state: str = "ONLINE") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def alert(state: str = "OPEN") -> dict[str, Any]:
+    return {"severity": "WARNING", "state": state, "message": "a is lost"}
+
+
 def snapshot(*agents: dict[str, Any], kind: str = "SNAPSHOT", reason: str | None = None) -> dict[str, Any]:
     return {
         "kind": kind, "cursor": "1", "previousCursor": None, "at": AT, "reason": reason,
-        "snapshot": {"orchestrators": [], "agents": list(agents)}, "events": [],
+        "snapshot": {"orchestrators": [], "agents": list(agents), "alerts": []}, "events": [],
     }  # fmt: skip
 
 
@@ -58,6 +62,15 @@ def test_a_resync_replaces_everything_and_says_why() -> None:
     lines = fleet.apply(snapshot(agent("b"), kind="RESYNC", reason="the log was trimmed"))
     assert "the log was trimmed" in lines[0]
     assert set(fleet.things) == {"A:b"}
+
+
+def test_alerts_are_told_as_they_stand_and_as_they_change() -> None:
+    fleet = Fleet()
+    frame = snapshot()
+    frame["snapshot"]["alerts"] = [alert()]
+    assert fleet.apply(frame)[1:] == ["03:04:05  alert OPEN: WARNING a is lost"]
+    resolved = {"__typename": "AlertChanged", "alert": alert("RESOLVED")}
+    assert fleet.apply(events(resolved)) == ["03:04:05  alert RESOLVED: WARNING a is lost"]
 
 
 def test_a_missing_frame_is_noticed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.scripted_server import ScriptedServer
-from tests.examples.test_watch_fleet import agent, changed, events, snapshot
+from tests.examples.test_watch_fleet import agent, alert, changed, events, snapshot
 
 
 @asynccontextmanager
@@ -39,15 +39,23 @@ async def test_it_tells_every_change_and_resumes_behind_the_last_frame(
     server.root = "infrastructure"
     server.streams = [
         [snapshot(agent("a")), events(changed(agent("a", "LATE"))), 1012],
-        [events({"__typename": "AgentRemoved", "id": "A:a"}, cursor="3", previous="2")],
+        [
+            events(
+                {"__typename": "AgentRemoved", "id": "A:a"},
+                {"__typename": "AlertChanged", "alert": alert()},
+                cursor="3",
+                previous="2",
+            )
+        ],
     ]
     async with node(node_script, server) as process:
         assert process.stdout is not None
-        lines = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
+        lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
     assert lines == [
         "03:04:05 lab: agent a is ONLINE (because)",
         "03:04:05 lab: agent a is LATE (because)",
         "03:04:05 agent a was removed",
+        "03:04:05 alert OPEN: WARNING a is lost",
     ]
     assert [call["after"] for call in server.subscriptions] == [None, "2"]
     assert server.init_payloads == [{"authorization": "Bearer kgq_x"}] * 2
