@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from kici_gql.store.records import fetch_all
 from kici_gql.tables import Command, CommandState, table_of
@@ -19,6 +19,14 @@ def open_for(connection: Connection, org_id: str, orchestrator_id: str) -> Seque
         _command.c.orchestrator_id == orchestrator_id, _command.c.org_id == org_id, _command.c.state.in_(OPEN)
     )
     return fetch_all(connection, query.order_by(_command.c.id), Command)
+
+
+def latest(
+    connection: Connection, org_id: str, limit: int, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[Command]:
+    """The newest commands of the org that fulfil the conditions, newest first."""
+    query = select(_command).where(_command.c.org_id == org_id, *conditions)
+    return fetch_all(connection, query.order_by(_command.c.id.desc()).limit(limit), Command)
 
 
 def due(connection: Connection, org_id: str, now: datetime, limit: int) -> Sequence[Command]:

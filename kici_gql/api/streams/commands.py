@@ -1,4 +1,4 @@
-"""`commands`: what one orchestrator is asked to do."""
+"""`commands`: what one orchestrator is asked to do, and for users what became of everything that was asked."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +14,37 @@ from kici_gql.api.streams.run_frames import CommandChanged, CommandFrame, Comman
 from kici_gql.api.streams.view import LogView
 from kici_gql.events import Event, Topic
 from kici_gql.store import commands as store
-from kici_gql.tables import CommandState
+from kici_gql.store.filters import Condition, clauses, matches
+from kici_gql.tables import Command, CommandState
+
+SNAPSHOT_COMMANDS = 100
+
+_OPEN = (Condition("state", "in", store.OPEN),)
+
+
+class AskedView(LogView[CommandFrame]):
+    """Commands of an org, from the wish to the answer.
+
+    A condition on their state holds for the snapshot alone: no event is lost when a command leaves that state.
+    """
+
+    topics = frozenset({Topic.COMMANDS})
+    frame = CommandFrame
+
+    def __init__(self, services: Services, org_id: str, where: tuple[Condition, ...]) -> None:
+        super().__init__(services, org_id, where)
+        self.where = where or _OPEN
+        self.lasting = tuple(condition for condition in where if condition.field != "state")
+
+    def state(self, connection: Connection) -> CommandSnapshot:
+        conditions = clauses(Command, self.where)
+        rows: list[Any] = list(store.latest(connection, self.org_id, SNAPSHOT_COMMANDS, conditions))
+        return CommandSnapshot(commands=rows[::-1])
+
+    def show(self, events: Iterable[Event]) -> Sequence[Any]:
+        return [
+            CommandChanged(command=row_of(event)) for event in events if matches(self.lasting, event.data)
+        ]
 
 
 class CommandView(LogView[CommandFrame]):

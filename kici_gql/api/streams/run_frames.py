@@ -112,10 +112,11 @@ class RunLogSnapshot:
     total_lines: int = strawberry.field(description="Number behind the last line there is so far.")
 
 
-@strawberry.type(description="The commands that were not answered yet.")
+@strawberry.type(description="The commands in the view.")
 class CommandSnapshot:
     commands: list[Command] = strawberry.field(
-        description="The commands, oldest first. Do each one once, by its id."
+        description="""Oldest first. With `connectionId`: all that it has not answered; do each one once, by its id. Else the newest
+100 that fulfil `where`; without it, of those that were not answered yet."""
     )
 
 

@@ -12,7 +12,7 @@ from kici_gql.api.engine.live import Live
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.streams.alerts import AlertView
 from kici_gql.api.streams.backends import SecretBackendFrame, SecretBackendView
-from kici_gql.api.streams.commands import CommandView
+from kici_gql.api.streams.commands import AskedView, CommandView
 from kici_gql.api.streams.frames import AlertFrame, HeartbeatFrame, InfrastructureFrame
 from kici_gql.api.streams.heartbeats import HeartbeatView
 from kici_gql.api.streams.infrastructure import InfrastructureView
@@ -25,8 +25,16 @@ from kici_gql.api.streams.run_frames import (
 )
 from kici_gql.api.streams.run_log import RunLogView
 from kici_gql.api.streams.runs import ExecutionMetricsView, RunView, WorkflowView
-from kici_gql.api.where import AgentWhere, AlertWhere, RunWhere, WorkflowWhere, conditions_of, narrowed
-from kici_gql.errors import NotFound
+from kici_gql.api.where import (
+    AgentWhere,
+    AlertWhere,
+    CommandWhere,
+    RunWhere,
+    WorkflowWhere,
+    conditions_of,
+    narrowed,
+)
+from kici_gql.errors import InvalidInput, NotFound
 from kici_gql.store.runs import find_job
 
 Slug = Annotated[str, strawberry.argument(description="Name of the org; a token sees only its own.")]
@@ -41,6 +49,7 @@ Workflows = Annotated[
 ]
 Runs = Annotated[RunWhere | None, strawberry.argument(description="Only runs that fulfil this.")]
 Alerts = Annotated[AlertWhere | None, strawberry.argument(description="Only alerts that fulfil this.")]
+Commands = Annotated[CommandWhere | None, strawberry.argument(description="Only commands that fulfil this.")]
 
 
 async def _cluster_id(info: Info, name: str | None) -> str | None:
@@ -145,17 +154,32 @@ class Subscription:
         return Live(SecretBackendView(info.context.services, info.context.require_org(org)), after)
 
     @strawberry.subscription(
-        description="What the orchestrator of this connection is asked to do. Scope ORCHESTRATOR."
+        description="""What was asked of orchestrators, and what came of it. With `connectionId`, scope ORCHESTRATOR: what the
+orchestrator of this connection is asked to do, so that it does it; what it is sent counts as delivered."""
     )
     async def commands(
         self,
         info: Info,
         connection_id: Annotated[
-            str, strawberry.argument(description="As `orchestratorConnect` answered it.")
-        ],
+            str | None,
+            strawberry.argument(
+                description="As `orchestratorConnect` answered it; `org` and `where` are not for orchestrators."
+            ),
+        ] = None,
+        org: Slug = "default",
+        where: Commands = None,
         after: Position = None,
     ) -> AsyncIterable[CommandFrame]:
+        if connection_id is None:
+            org_id = info.context.require_org(org)
+            return Live(AskedView(info.context.services, org_id, conditions_of(where)), after)
         viewer = info.context.viewer
         auth.require(viewer, "orchestratorCompleteCommand")
+        if where is not None:
+            raise InvalidInput(
+                "an orchestrator gets all of its commands",
+                hint="Leave `where` out, or `connectionId`.",
+                path=["where"],
+            )
         orchestrator = await info.context.read(find_connected, viewer, connection_id)
         return Live(CommandView(info.context.services, viewer.org_id, orchestrator.id, connection_id), after)
