@@ -103,6 +103,7 @@ class Authenticator:
         self._watch = watch
         self._anonymous = anonymous
         self._known: OrderedDict[str, tuple[datetime, Viewer]] = OrderedDict()
+        self._looks: dict[str, asyncio.Task[Viewer | None]] = {}
         self._streams: defaultdict[str, set[Callable[[EndReason], None]]] = defaultdict(set)
         self._used: dict[str, tuple[str, datetime]] = {}
 
@@ -116,11 +117,12 @@ class Authenticator:
             )
         now, sha256 = self._clock(), hash_of(secret)
         known = self._known.get(sha256)
-        if known is None or now - known[0] > _TRUST:
-            viewer = await self._store.read(_load, sha256)
-            self._remember(sha256, viewer, now)
-        else:
-            viewer = known[1]
+        fresh = known is not None and now - known[0] <= _TRUST
+        viewer = known[1] if known is not None and fresh else await self._look_up(sha256)
+        if viewer is None:
+            raise Unauthenticated(
+                "this token is not valid", hint="Check that it is complete and was not revoked."
+            )
         if viewer.expires_at is not None and viewer.expires_at <= now:
             raise Unauthenticated("this token has expired", hint="Ask an admin for a new token.")
         self._used[viewer.token_id] = (viewer.org_id, now)
@@ -151,6 +153,7 @@ class Authenticator:
 
     def revoked(self, token_id: str) -> None:
         """Forget the token and end its streams."""
+        self._looks.clear()  # what is being read may be from before: it is neither remembered nor shared any more
         for sha256 in [key for key, (_, viewer) in self._known.items() if viewer.token_id == token_id]:
             del self._known[sha256]
         for callback in list(self._streams.pop(token_id, ())):
@@ -169,6 +172,25 @@ class Authenticator:
         """Tokens used since the last call: id → (org, when)."""
         used, self._used = self._used, {}
         return used
+
+    async def _look_up(self, sha256: str) -> Viewer | None:
+        """The token as the database has it. Those who ask at the same moment share one read."""
+        look = self._looks.get(sha256)
+        if look is None:
+            look = self._looks[sha256] = asyncio.create_task(self._read(sha256))
+            look.add_done_callback(_take_note)
+        return await asyncio.shield(look)
+
+    async def _read(self, sha256: str) -> Viewer | None:
+        now, me = self._clock(), asyncio.current_task()
+        try:
+            viewer = await self._store.read(_load, sha256)
+            if viewer is not None and self._looks.get(sha256) is me:
+                self._remember(sha256, viewer, now)
+            return viewer
+        finally:
+            if self._looks.get(sha256) is me:
+                del self._looks[sha256]
 
     def _remember(self, sha256: str, viewer: Viewer, now: datetime) -> None:
         self._known[sha256] = (now, viewer)
@@ -189,10 +211,12 @@ def viewer_of(token: Token, org: Org) -> Viewer:
     )
 
 
-def _load(connection: Connection, sha256: str) -> Viewer:
+def _load(connection: Connection, sha256: str) -> Viewer | None:
     found = orgs.token_by_hash(connection, sha256)
-    if found is None or found[0].revoked_at is not None:
-        raise Unauthenticated(
-            "this token is not valid", hint="Check that it is complete and was not revoked."
-        )
-    return viewer_of(*found)
+    return None if found is None or found[0].revoked_at is not None else viewer_of(*found)
+
+
+def _take_note(look: asyncio.Task[Viewer | None]) -> None:
+    """Everybody who waited for it may have left; a failure that nobody takes note of would be logged."""
+    if not look.cancelled():
+        look.exception()

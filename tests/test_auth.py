@@ -76,6 +76,56 @@ async def test_a_revocation_that_nobody_told_us_counts_within_a_second(
         await door.authenticate(secret)
 
 
+async def test_those_who_come_at_once_share_one_read(
+    world: World, door: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = world.store.read, 0
+
+    async def counted(*given: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(*given)
+
+    monkeypatch.setattr(world.store, "read", counted)
+    good, wrong = secret_of("VIEWER"), "kgq_wrong"
+    found = await asyncio.gather(*map(door.authenticate, [good] * 20))
+    assert reads == 1
+    assert set(found) == {world.viewer("VIEWER")}
+    refused = await asyncio.gather(*map(door.authenticate, [wrong] * 20), return_exceptions=True)
+    assert reads == 2
+    assert {type(each) for each in refused} == {Unauthenticated}
+
+
+async def test_one_who_leaves_takes_nobody_with_it(world: World, door: Authenticator) -> None:
+    leaving = asyncio.create_task(door.authenticate(secret_of("VIEWER")))
+    staying = asyncio.create_task(door.authenticate(secret_of("VIEWER")))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying == world.viewer("VIEWER")
+
+
+async def test_a_read_from_before_a_revocation_is_not_trusted_after_it(
+    world: World, door: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token_id, secret = await create(world)
+    read, written = world.store.read, asyncio.Event()
+
+    async def slow(*given: Any) -> Any:
+        found = await read(*given)
+        await written.wait()
+        return found
+
+    monkeypatch.setattr(world.store, "read", slow)
+    early = asyncio.create_task(door.authenticate(secret))
+    await asyncio.sleep(0.05)  # it has read, and not answered
+    await tokens.revoke(world.call(), token_id)
+    door.revoked(token_id)
+    written.set()
+    await early
+    with pytest.raises(Unauthenticated):
+        await door.authenticate(secret)
+
+
 async def test_streams_hear_of_the_end_once(world: World, door: Authenticator) -> None:
     token_id, secret = await create(world)
     viewer = await door.authenticate(secret)
