@@ -113,6 +113,17 @@ def db_upgrade(database_url: DatabaseUrl = None) -> None:
     print("The database is up to date.")
 
 
+@database.command("renew-epochs")
+def db_renew_epochs(database_url: DatabaseUrl = None) -> None:
+    """Make cursors from before a restore invalid: their streams begin anew. Stop the server first."""
+    from kici_gql.store.log import renew_epochs
+
+    count = _write(settings_from(database_url=database_url), None, lambda tx: renew_epochs(tx.connection))
+    print(
+        f"Renewed {count} log epoch{'' if count == 1 else 's'}. Streams of earlier cursors begin with a RESYNC."
+    )
+
+
 def _past(moment: datetime | None) -> bool:
     return moment is not None and moment <= datetime.now(UTC)
 

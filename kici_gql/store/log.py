@@ -1,5 +1,6 @@
 """Reading and trimming the event log."""
 
+import secrets
 from collections.abc import Collection
 from datetime import datetime
 
@@ -27,6 +28,18 @@ def bounds(connection: Connection, org_id: str) -> tuple[str, int, int]:
     if row is None:
         raise LookupError(org_id)
     return row.log_epoch, row.first_seq, row.last_seq
+
+
+def renew_epochs(connection: Connection) -> int:
+    """Make every org's log another log, so that no cursor from before is taken for one of it. Returns how many.
+
+    For a database that was put back to an earlier state: its log gives numbers again that clients know already.
+    """
+    org_ids = [row.id for row in connection.execute(select(_org.c.id))]
+    for org_id in org_ids:
+        query = update(_org).where(_org.c.id == org_id)
+        connection.execute(query.values(log_epoch=secrets.token_hex(4)))
+    return len(org_ids)
 
 
 def heads(connection: Connection, org_ids: Collection[str]) -> dict[str, int]:

@@ -1,21 +1,33 @@
-"""The restore of operations.md: with the epochs renewed a client from before starts over, and without it would not know."""
+"""The restore of operations.md: with the epochs renewed a client from before starts over."""
 
+import asyncio
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from kici_gql.cli import app
 from kici_gql.events import Cursor, Event, EventType
 from kici_gql.settings import Settings
-from tests.conftest import in_thread
 from tests.docs.markdown import DOCS, blocks
 from tests.world import Clock, world_of
 
 (BACKUP,) = [block for block in blocks(DOCS / "operations.md", "sh") if "VACUUM" in block.text]
-RENEW_SQLITE, RENEW_POSTGRES = (block.text for block in blocks(DOCS / "operations.md", "sql"))
+(RENEW,) = [block for block in blocks(DOCS / "operations.md", "sh") if "renew-epochs" in block.text]
 
 HEARTBEATS = "subscription ($after: Cursor) { heartbeats(after: $after) { kind reason } }"
 EVENT = Event(EventType.TOKEN_REVOKED, {"id": "tok_none"})
+
+
+async def renew(database_url: str) -> str:
+    command = RENEW.text.split()
+    assert command[0] == "kici-gql"
+    arguments = [*command[1:], "--database-url", database_url]
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 async def test_after_a_restore_an_old_cursor_leads_to_a_resync(
@@ -32,9 +44,7 @@ async def test_after_a_restore_an_old_cursor_leads_to_a_resync(
         await world.append(EVENT, EVENT)
         before = await world.head()
     restored = f"sqlite+aiosqlite:///{tmp_path}/backup.db"
-    with sqlite3.connect(tmp_path / "backup.db") as connection:
-        connection.execute(RENEW_SQLITE)
-    connection.close()
+    assert "Renewed 2 log epochs" in await renew(restored)
     async with world_of(Settings(database_url=restored), clock) as world:
         await world.append(EVENT, EVENT, EVENT)  # the restored log passes the old cursor
         assert (await world.head()).seq > before.seq
@@ -42,20 +52,16 @@ async def test_after_a_restore_an_old_cursor_leads_to_a_resync(
         assert frame == {"kind": "RESYNC", "reason": "the cursor belongs to another log"}
 
 
-def test_the_statement_for_postgresql_gives_every_org_an_epoch_of_its_own(postgres_url: str) -> None:
-    import asyncpg
+async def test_every_org_gets_an_epoch_of_its_own_and_keeps_its_events(
+    database_url: str, clock: Clock
+) -> None:
+    async def heads() -> list[Cursor]:
+        async with world_of(Settings(database_url=database_url), clock) as world:
+            return [Cursor.parse(str(await world.head(org))) for org in ("default", "other")]
 
-    async def epochs() -> list[str]:
-        connection = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
-        try:
-            before = await connection.fetch("SELECT log_epoch FROM org ORDER BY id")
-            await connection.execute(RENEW_POSTGRES)
-            after = await connection.fetch("SELECT log_epoch FROM org ORDER BY id")
-        finally:
-            await connection.close()
-        return [row["log_epoch"] for row in (*before, *after)]
-
-    found = in_thread(epochs())
-    assert len(found) == len(set(found)) == 4
-    for epoch in found:
-        assert Cursor.parse(str(Cursor(epoch, 7))) == Cursor(epoch, 7)
+    before = await heads()
+    await renew(database_url)
+    after = await heads()
+    assert len({each.epoch for each in (*before, *after)}) == 4
+    assert all(re.fullmatch("[0-9a-f]{8}", each.epoch) for each in after)
+    assert [each.seq for each in after] == [each.seq for each in before]
