@@ -22,7 +22,7 @@ from kici_gql.api.stable import STABLE
 from kici_gql.api.transport.endpoint import GraphQLEndpoint
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.app.chores import Chores
-from kici_gql.app.health import health_routes
+from kici_gql.app.health import Observed, health_routes
 from kici_gql.app.prepare import utc_now
 from kici_gql.app.schema_text import schema_route
 from kici_gql.auth import Authenticator, Viewer
@@ -80,7 +80,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
         Route("/graphql", graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", graphql),
         WebSocketRoute("/ws", relay),
-        *health_routes(store, feed, graphql.gate),
+        *health_routes(Observed(store, feed, graphql.gate, operations.groups, kept, relay)),
         schema_route(authenticator),
         *sessions.routes(),
         *web_routes(),

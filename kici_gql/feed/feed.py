@@ -45,10 +45,21 @@ class Feed:
         self.on_entry: Callable[[Entry], None] = lambda entry: None
         self._tails: dict[str, Tail] = {}
         self._opening: dict[str, asyncio.Task[Tail]] = {}
-        self._behind: dict[str, int] = {}
+        self._behind: set[str] = set()
+        self._newest: dict[str, int] = {}
         self._catch_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.bus = Bus(broadcast_url, self._heard)
+
+    @property
+    def followed(self) -> int:
+        """Orgs whose logs this process follows."""
+        return len(self._tails)
+
+    @property
+    def lag_events(self) -> int:
+        """Events that are known to be in the followed logs and have not been read yet."""
+        return sum(max(0, self._newest[org_id] - tail.last) for org_id, tail in self._tails.items())
 
     async def open(self) -> None:
         await self.bus.open()
@@ -114,7 +125,7 @@ class Feed:
         head = await self._store.read(log.head, org_id)
         tail = self._tails[org_id] = Tail(head.epoch, head.seq, self._tail_events)
         # What was committed between the read and now was announced to nobody.
-        self._fall_behind(org_id, head.seq + 1)
+        self._fall_behind(org_id, head.seq)
         return tail
 
     def _extend(self, tail: Tail, entry: Entry) -> None:
@@ -130,20 +141,22 @@ class Feed:
             self._fall_behind(org_id, seq)
 
     def _fall_behind(self, org_id: str, seq: int) -> None:
-        self._behind[org_id] = max(seq, self._behind.get(org_id, 0))
+        """Have the log read, which goes as far as this event at least."""
+        self._newest[org_id] = max(seq, self._newest.get(org_id, 0))
+        self._behind.add(org_id)
         self._catch_up.set()
 
     async def _catch_up_forever(self) -> None:
         while True:
             await self._catch_up.wait()
             self._catch_up.clear()
-            behind, self._behind = self._behind, {}
+            behind, self._behind = self._behind, set()
             for org_id in behind:
                 try:
                     await self._read_on(org_id, self._tails[org_id])
                 except Exception:  # noqa: BLE001 - the database may be away for a while; live readers wait for it
                     _log.exception("could not read the log; trying again")
-                    self._behind.setdefault(org_id, 0)
+                    self._behind.add(org_id)
             if self._behind:
                 await asyncio.sleep(0.2)
                 self._catch_up.set()

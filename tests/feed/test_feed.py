@@ -253,3 +253,27 @@ async def test_an_unknown_org_is_an_error_and_not_a_hang(world: World) -> None:
     with pytest.raises(LookupError):
         await world.feed.head("org_nobody")
     assert isinstance(world.feed, Feed)
+
+
+async def test_how_far_it_is_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bell told of counts as lag until the log was read."""
+    head = await world.feed.head(world.org_id)
+    assert world.feed.followed == 1
+    hold, read = asyncio.Event(), world.store.read
+
+    async def slow(*given: Any) -> Any:
+        await hold.wait()
+        return await read(*given)
+
+    await world.append(event(1))
+    monkeypatch.setattr(world.store, "on_commit", lambda entries: None)  # another process's commit
+    await world.append(event(2), event(3))
+    monkeypatch.setattr(world.store, "read", slow)
+    async with asyncio.timeout(10):
+        world.feed.bus.ring(world.org_id, head.seq + 3)
+        while not world.feed.lag_events:  # noqa: ASYNC110 - there is nothing to wait on
+            await asyncio.sleep(0.001)
+        assert world.feed.lag_events == 2
+        hold.set()
+        await world.feed.moved(world.org_id, Cursor(head.epoch, head.seq + 2))
+    assert world.feed.lag_events == 0

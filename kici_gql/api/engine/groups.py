@@ -113,6 +113,11 @@ class Group:
     _openings: dict[str | None, Shared[str | None, Page | str | _Broken]] = field(default_factory=dict)
     _parties: dict[str, _Party] = field(default_factory=dict)
 
+    @property
+    def followers(self) -> int:
+        """Members whose sockets take pages as they come."""
+        return sum(len(party.followers) for party in self._parties.values())
+
     async def first(self, after: str | None) -> Page | str:
         """The opening frame, or the cursor to go on behind; raises StreamBroken.
 
@@ -245,6 +250,11 @@ class Groups:
     def members(self) -> int:
         """Open shared subscriptions."""
         return sum(len(group.members) for group in self._groups.values())
+
+    @property
+    def followers(self) -> int:
+        """Members at the live edge; the others catch up, read slowly, or can't be written to directly."""
+        return sum(group.followers for group in self._groups.values())
 
     def join(
         self, member: object, viewer: Viewer, selection: Hashable, view: View[Any], render: Render
