@@ -20,7 +20,7 @@ from kici_gql.app.prepare import utc_now
 from kici_gql.auth import new_secret
 from kici_gql.cli.logs import logging_config
 from kici_gql.cli.options import settings_from
-from kici_gql.cli.serve import server_for
+from kici_gql.cli.server import server_for
 from kici_gql.store import Store, Tx, orgs
 from kici_gql.tables import TokenScope
 

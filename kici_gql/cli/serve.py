@@ -5,16 +5,13 @@ import json
 import logging.config
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kici_gql.cli.options import DatabaseUrl, settings_from
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from uvicorn import Config, Server
-
     from kici_gql.settings import Settings
 
 
@@ -44,57 +41,25 @@ def serve(
 def serve_one(settings: "Settings") -> None:
     """Serve in this process until a signal."""
     from kici_gql.app import create_app
+    from kici_gql.cli.server import server_for
 
     server_for(create_app(settings), settings).run()
 
 
-def server_for(app: "Starlette", settings: "Settings") -> "Server":
-    """A server that ends all streams politely before it stops."""
-    from kici_gql.api.transport.sockets import DrainingServer, http_protocol, websocket_protocol
-
-    http = http_protocol(settings.stalled_reader_seconds)
-    websocket = websocket_protocol(settings.stalled_reader_seconds, deflates=settings.websocket_compression)
-    return DrainingServer(_config(settings, app=app, http=http, ws=websocket), app.state.drain)
-
-
 def _serve_many(settings: "Settings") -> None:
     """Hand the settings to the workers through the environment, and supervise them."""
-    from uvicorn.supervisors import Multiprocess
+    from kici_gql.cli.server import config_of
+    from kici_gql.cli.worker import supervise
 
     for name, value in settings.model_dump(mode="json", exclude={"bootstrap_token"}).items():
         os.environ[f"KICI_GQL_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
-    config = _config(
+    config = config_of(
         settings,
-        app="kici_gql.cli.worker:app",
-        factory=True,
-        http="kici_gql.cli.worker:Http",
-        ws="kici_gql.cli.worker:WebSocket",
+        app="",  # each worker makes its own
         workers=settings.workers,
         timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not a dead one
     )
-    Multiprocess(config, [config.bind_socket()]).run()
-
-
-def _config(settings: "Settings", **how: Any) -> "Config":
-    from uvicorn import Config
-
-    from kici_gql.cli.logs import logging_config
-
-    return Config(
-        **how,
-        host=settings.host,
-        port=settings.port,
-        ws_max_size=settings.max_message_bytes,
-        ws_ping_interval=20,
-        ws_ping_timeout=20,
-        ws_per_message_deflate=False,  # costs CPU and 40 KiB a socket; ours compresses once for all
-        timeout_keep_alive=75,  # orchestrators push every 30 s and keep their connection
-        timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds / 2)),
-        log_config=logging_config(settings.log_level, settings.log_format),
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-    )
+    supervise(config)
 
 
 def _prepare(settings: "Settings") -> None:

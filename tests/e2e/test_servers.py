@@ -14,6 +14,7 @@ import pytest
 import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 from websockets import Subprotocol
 from websockets.exceptions import ConnectionClosed
 
@@ -124,8 +125,15 @@ async def test_a_cursor_of_one_process_and_transport_resumes_on_another(
     assert [each["__typename"] for each in frame["events"]] == ["ClusterChanged", "OrchestratorChanged"]
 
 
-async def test_asked_to_stop_with_open_sockets(sqlite_url: str, serve: Serve) -> None:
-    server = await serve(sqlite_url)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_asked_to_stop_with_open_sockets(
+    workers: int, request: pytest.FixtureRequest, serve: Serve
+) -> None:
+    if workers == 1:
+        server = await serve(request.getfixturevalue("sqlite_url"))
+    else:
+        bus = request.getfixturevalue("redis_url")
+        server = await serve(request.getfixturevalue("postgres_url"), broadcast_url=bus, workers=str(workers))
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(socket_of(server, secret_of("VIEWER"))) for _ in range(20)]
         for client in clients:
@@ -139,10 +147,39 @@ async def test_asked_to_stop_with_open_sockets(sqlite_url: str, serve: Serve) ->
         server.terminate()
         ends = await asyncio.gather(*map(closing, clients))
         assert {code for code, _ in ends} == {1012}
+        farewell = "server restarting, resume with your cursor"
+        assert {client.socket.close_reason for client in clients} == {farewell}
         await events
         # uvicorn ends by the signal that it was sent, once everything is in order.
         assert await asyncio.to_thread(server.wait, 20) in {0, -signal.SIGTERM}
         assert time.monotonic() - began < 10, "shutdown_seconds"
+
+
+async def test_what_the_metrics_tell_of_subscriptions_and_links(sqlite_url: str, serve: Serve) -> None:
+    server = await serve(sqlite_url)
+    connect = """mutation { orchestratorConnect(input: {clusterName: "prod", version: "1", host: {hostname: "h",
+        runningAs: "u", platform: "linux", arch: "x", cpuCount: 1, memoryTotalMb: 1}}) { __typename } }"""
+    relay = server.ws.replace("/graphql", "/ws")
+    async with (
+        socket_of(server, secret_of("VIEWER")) as one,
+        socket_of(server, secret_of("VIEWER")) as two,
+        websockets.connect(relay, proxy=None),
+        httpx.AsyncClient(timeout=30) as http,
+    ):
+        for client in (one, two):
+            await client.subscribe(WATCH)
+            await client.hear()
+        await asyncio.to_thread(server.execute, connect, secret_of("ORCHESTRATOR"))
+        for client in (one, two):
+            await client.hear()
+        told = text_string_to_metric_families((await http.get(f"{server.http}/metrics")).text)
+    figures = {each.name.removeprefix("kici_gql_"): each.value for family in told for each in family.samples}
+    assert figures["relay_links"] == 1
+    assert figures["subscriptions"] == figures["subscriptions_live"] == 2
+    assert figures["subscription_groups"] == 1
+    assert figures["pages_rendered_total"] < figures["pages_delivered_total"]
+    assert figures["recent_pages_bytes"] > 0
+    assert (figures["followed_orgs"], figures["feed_lag_events"]) == (1, 0)
 
 
 # ── Whatever people send ──

@@ -8,7 +8,7 @@ from typing import Any
 from kici_gql.actions.perform import Done
 from kici_gql.app import create_app
 from kici_gql.app.prepare import prepare
-from kici_gql.cli.serve import server_for
+from kici_gql.cli.server import server_for
 from kici_gql.events import Cursor
 from kici_gql.settings import Settings
 from kici_gql.store import Store
