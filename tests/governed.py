@@ -23,15 +23,16 @@ from tests.world import World
 
 T = TypeVar("T")
 
-SURFACES = """query ($name: String!) { org { cluster(name: $name) { id name connected disconnectedReason
+_SHOWN = """id name connected disconnectedReason
     securityPolicy { reportedAt settings { key value } writes { operation allowed commandLine } }
     environments { nodes { name variableNames } }
     secretScopes { nodes { name secretNames bindings } }
     deadLetters { nodes { id eventName } }
     globalWorkflows { enabled allowedRepositories }
     secretBackends { id name health scopes lastError }
-    registrations { nodes { name } }
-} } }"""
+    registrations { nodes { name } }"""
+SURFACES = f"query ($name: String!) {{ org {{ cluster(name: $name) {{ {_SHOWN} }} }} }}"
+ALL_SURFACES = f"{{ org {{ clusters {{ nodes {{ {_SHOWN} }} }} }} }}"
 SCOPED = (
     "securityPolicy",
     "environments",

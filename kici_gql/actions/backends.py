@@ -52,7 +52,7 @@ async def dead_letter(
 
     def work(tx: Tx) -> Result:
         cluster = _cluster(tx, cluster_id)
-        require_write(tx.connection, cluster, operation)
+        require_write(tx.connection, cluster, operation, letter_id)
         _require_letter(tx, cluster, letter_id)
         return _asked(tx, call, Wish(kind, cluster.id, payload={"deadLetterId": letter_id}))
 
@@ -76,7 +76,7 @@ async def _about_backend(
             raise NotFound(
                 "there is no such secret backend", hint="Query secretBackends.", path=["secretBackendId"]
             )
-        require_write(tx.connection, _cluster(tx, backend.cluster_id), operation)
+        require_write(tx.connection, _cluster(tx, backend.cluster_id), operation, backend.name)
         wish = Wish(kind, backend.cluster_id, payload={"backend": backend.name})
         return _asked(tx, call, wish) | {"backend_id": backend.id}
 

@@ -26,7 +26,8 @@ async def rename(call: Call, wish: Rename, idempotency_key: str | None) -> Done:
     """Give a cluster a new name, as of the next connect of its orchestrators.
 
     Answers `cluster_id`, `command_ids` for the orchestrators that are there, and `hosts`: where to run a line by hand
-    for those that take no commands. Raises NotFound, VersionConflict, InvalidInput, NameTaken.
+    for stock KiCI orchestrators. A push orchestrator that is away is told in the answer to its connect.
+    Raises NotFound, VersionConflict, InvalidInput, NameTaken.
     """
 
     def work(tx: Tx) -> Result:
@@ -50,7 +51,7 @@ async def rename(call: Call, wish: Rename, idempotency_key: str | None) -> Done:
         return {
             "cluster_id": cluster.id,
             "command_ids": asked,
-            "hosts": sorted({row.hostname for row in members}),
+            "hosts": sorted({row.hostname for row in members if row.asked_live}),
         }
 
     def check() -> None:

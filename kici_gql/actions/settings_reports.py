@@ -31,6 +31,7 @@ async def report(
     backends: Sequence[rules.Backend] | None,
 ) -> Done:
     """Take the surfaces that the report speaks of, whole, and all secret backends if it speaks of them."""
+    surfaces = {which: rules.with_texts_redacted(document) for which, document in surfaces.items()}
 
     def check() -> None:
         for which, document in surfaces.items():

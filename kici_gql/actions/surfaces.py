@@ -93,7 +93,9 @@ def disconnected(name: str) -> ClusterDisconnected:
     )
 
 
-def require_write(connection: Connection, cluster: Cluster, operation: str) -> None:
+def require_write(
+    connection: Connection, cluster: Cluster, operation: str, subject: str | None = None
+) -> None:
     """Raises OperationDisabled when the cluster's operator has switched this write off for everybody outside.
 
     Raises ClusterDisconnected first, for then nobody knows. The last policy told holds until there is another one.
@@ -101,11 +103,11 @@ def require_write(connection: Connection, cluster: Cluster, operation: str) -> N
     require_connected(cluster)
     policy = settings.surface(connection, cluster.org_id, cluster.id, Surface.SECURITY_POLICY)
     writes = policy.document.get("dashboardWrites", {}) if policy is not None else {}
-    if rules.is_disabled(writes, operation):
+    if rules.state_of(writes, operation) is rules.WriteState.DISABLED:
         raise OperationDisabled(
             f"the cluster's operator does not allow {operation} from outside",
             operation=operation,
-            command_line=rules.COMMAND_LINES[operation],
+            command_line=rules.command_line(operation, subject),
         )
 
 

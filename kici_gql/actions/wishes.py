@@ -160,7 +160,7 @@ def _asked(tx: Tx, call: Call, wish: Wish) -> Result:
 def _require_write(tx: Tx, workflow: Workflow, operation: str) -> None:
     cluster = records.by_id(tx.connection, Cluster, tx.org_id, workflow.cluster_id)
     assert cluster is not None, "a foreign key says so"
-    require_write(tx.connection, cluster, operation)
+    require_write(tx.connection, cluster, operation, workflow.external_id)
 
 
 def _about(workflow: Workflow) -> Result:

@@ -7,6 +7,7 @@ import strawberry
 
 from kici_gql.errors import ErrorCode
 from kici_gql.rules.labels import LabelKind
+from kici_gql.rules.settings_reports import WriteState
 from kici_gql.rules.workflows import InputType, SyncStatus
 from kici_gql.tables import (
     AlertKind,
@@ -122,6 +123,15 @@ describe(
         BackendHealth.DEGRADED: "It answers, but not as it should.",
         BackendHealth.UNREACHABLE: "It does not answer.",
         BackendHealth.UNKNOWN: "Nobody has looked yet.",
+    },
+)
+describe(
+    WriteState,
+    "What a cluster's operator says of a write from outside.",
+    {
+        WriteState.ALLOWED: "Allowed.",
+        WriteState.SEALED_ONLY: "Allowed only with a value that is sealed for the orchestrator, which this server never opens.",
+        WriteState.DISABLED: "Forbidden: it is done on the orchestrator's host.",
     },
 )
 describe(

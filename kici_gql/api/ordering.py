@@ -102,6 +102,7 @@ describe(
 class AlertOrderField(StrEnum):
     OPENED_AT = "opened_at"
     UPDATED_AT = "updated_at"
+    ACKNOWLEDGED_AT = "acknowledged_at"
     CREATED_AT = "id"
 
 
@@ -110,6 +111,7 @@ describe(
     "What alerts can be ordered by.",
     {
         AlertOrderField.OPENED_AT: "By when it was last opened.",
+        AlertOrderField.ACKNOWLEDGED_AT: "By when it was acknowledged; others last.",
         AlertOrderField.UPDATED_AT: "By the last change.",
         AlertOrderField.CREATED_AT: "By when it was first opened.",
     },

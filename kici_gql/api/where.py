@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from dataclasses import fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlmodel import SQLModel
 from kici_gql.api.context import Context
 from kici_gql.api.loaders import Listing
 from kici_gql.api.ordering import order_of, window_of
-from kici_gql.errors import InvalidInput, LimitExceeded
+from kici_gql.errors import ErrorCode, InvalidInput, LimitExceeded
 from kici_gql.rules.workflows import STALE_AFTER
 from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import cluster_named
@@ -57,6 +58,12 @@ class LivenessFilter:
     one_of: list[Liveness] | None = strawberry.field(default=None, description="Is one of these.")
 
 
+@strawberry.input(description="Conditions on a time; all given ones must hold.")
+class TimeFilter:
+    since: datetime | None = strawberry.field(default=None, description="At this time or later.")
+    until: datetime | None = strawberry.field(default=None, description="Before this time.")
+
+
 @strawberry.input(description="Conditions on clusters; all given ones must hold.")
 class ClusterWhere:
     name: StringFilter | None = strawberry.field(default=None, description="Cluster name.")
@@ -99,13 +106,25 @@ class AlertWhere:
     )
     kind: list[AlertKind] | None = strawberry.field(default=None, description="Is of one of these kinds.")
     message: StringFilter | None = strawberry.field(default=None, description="Text of the alert.")
+    cluster_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Global id of the cluster it is about."
+    )
+    subject_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Global id of what exactly it is about."
+    )
+    opened_at: TimeFilter | None = strawberry.field(default=None, description="When it was last opened.")
 
 
 @strawberry.input(description="Conditions on audit entries; all given ones must hold.")
 class AuditWhere:
     action: StringFilter | None = strawberry.field(default=None, description="Name of the mutation.")
     outcome: AuditOutcome | None = strawberry.field(default=None, description="How it ended.")
+    at: TimeFilter | None = strawberry.field(default=None, description="When it was tried.")
+    error_code: list[ErrorCode] | None = strawberry.field(
+        default=None, description=f"Was refused for one of these reasons. {_MAX}"
+    )
     token_id: strawberry.ID | None = strawberry.field(default=None, description="Global id of the token.")
+    token_name: StringFilter | None = strawberry.field(default=None, description="Name of the token.")
     object_id: strawberry.ID | None = strawberry.field(
         default=None, description="Global id of what it was about."
     )
@@ -203,6 +222,8 @@ def _conditions(column: str, value: Any) -> list[Condition]:
         "contains": lambda given: Condition(column, "contains", (given,)),
         "has": lambda given: Condition(column, "has", (given,)),
         "has_any": lambda given: Condition(column, "has", _several(column, given)),
+        "since": lambda given: Condition(column, "since", (given,)),
+        "until": lambda given: Condition(column, "until", (given,)),
     }
     for each in fields(value):
         given = getattr(value, each.name)

@@ -1,16 +1,20 @@
 """What orchestrators tell of their own settings: names and rules, never a secret's value."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from kici_gql.errors import InvalidInput, LimitExceeded
 from kici_gql.rules.reports import MAX_MESSAGE, check_count, check_text, check_texts, check_unique
-from kici_gql.rules.secrets import looks_secret
+from kici_gql.rules.secrets import looks_secret, redacted
 from kici_gql.tables import BackendHealth
 
 MAX_ITEMS = 1000
 MAX_DOCUMENT = 512 * 1024
+_FREE_TEXTS = frozenset({"reason", "lastError"})
 
 
 class Backend(Protocol):
@@ -53,6 +57,17 @@ def check_document(document: Mapping[str, Any], path: str) -> None:
     _refuse_secrets(text, [path])
 
 
+def with_texts_redacted(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with its free texts redacted: an error quotes what it likes, and must not cost the whole report."""
+    if "items" not in document:
+        return document
+    items = [
+        {name: redacted(value) if name in _FREE_TEXTS and value else value for name, value in each.items()}
+        for each in document["items"]
+    ]
+    return {**document, "items": items}
+
+
 def _refuse_secrets(text: str, path: Sequence[str | int]) -> None:
     if looks_secret(text):
         raise InvalidInput(
@@ -60,19 +75,49 @@ def _refuse_secrets(text: str, path: Sequence[str | int]) -> None:
         )
 
 
-# KiCI's names of the writes that an operator may switch off for everybody outside, with the line that does the same.
+# KiCI's names of the writes that an operator may switch off for everybody outside, with the line that does the same. KiCI's
+# own table says `backend sync --one`, but its program knows no such option and takes the name alone.
 COMMAND_LINES: dict[str, str] = {
     "registration.disable": "kici-admin registration disable <registration>",
     "registration.delete": "kici-admin registration delete <registration>",
     "event_dlq.retry": "kici-admin event-dlq retry <event>",
     "event_dlq.discard": "kici-admin event-dlq discard <event>",
     "backends.sync": "kici-admin backend sync",
-    "backends.sync_one": "kici-admin backend sync --one <backend>",
+    "backends.sync_one": "kici-admin backend sync <backend>",
     "backends.test": "kici-admin backend test <backend>",
 }
 
+_SUBJECT = re.compile("<[a-z]+>")
 
-def is_disabled(policy: Mapping[str, Any], operation: str) -> bool:
-    """Whether the operator has switched this write off. The policy is sparse: what it does not name is allowed."""
-    value = policy.get(operation)
-    return value is False or str(value).lower() == "disabled"
+
+def command_line(operation: str, subject: str | None = None) -> str:
+    """The line to paste into a shell on the orchestrator's host; `subject` is what it is about."""
+    line = COMMAND_LINES[operation]
+    return line if subject is None else _SUBJECT.sub(lambda _: shlex.quote(subject), line)
+
+
+class WriteState(StrEnum):
+    """What a cluster's operator says of one kind of write from outside."""
+
+    ALLOWED = "ALLOWED"
+    SEALED_ONLY = "SEALED_ONLY"
+    DISABLED = "DISABLED"
+
+
+_STATES = {
+    "disabled": WriteState.DISABLED,
+    "encrypted": WriteState.SEALED_ONLY,
+    "sealed_only": WriteState.SEALED_ONLY,
+}
+
+
+def write_state(told: object) -> WriteState:
+    """The state that a word stands for: KiCI 0.1 tells booleans, 0.9 words. A word we don't know forbids nothing."""
+    if told is False:
+        return WriteState.DISABLED
+    return _STATES.get(told.lower(), WriteState.ALLOWED) if isinstance(told, str) else WriteState.ALLOWED
+
+
+def state_of(policy: Mapping[str, Any], operation: str) -> WriteState:
+    """The state of an operation. The policy is sparse: what it does not name is allowed."""
+    return write_state(policy.get(operation))

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from kici_gql.tables import table_of
 
-Operator = Literal["in", "contains", "has", "null", "stale"]
+Operator = Literal["in", "contains", "has", "null", "since", "until", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Condition:
     """One test of one column.
 
     `in`: it equals one of the values; `contains`: it has the text somewhere, in any case; `has`: the list in it has
-    one of the values; `null`: it has no value. `stale` is about a workflow as a whole: whether it is (first value)
+    one of the values; `null`: it has no value; `since` and `until`: it is a time from a moment on, or before it. `stale` is about a workflow as a whole: whether it is (first value)
     enabled and not triggered since a moment (second value).
     """
 
@@ -44,9 +44,12 @@ def matches(conditions: Sequence[Condition], data: Mapping[str, Any]) -> bool:
 def _is_stale(condition: Condition, data: Mapping[str, Any]) -> bool:
     wanted, since = condition.values
     last = data["last_triggered_at"]
-    if isinstance(last, str):
-        last = datetime.fromisoformat(last)
-    return bool(wanted) == (bool(data["enabled"]) and (last is None or last < since))
+    return bool(wanted) == (bool(data["enabled"]) and (last is None or _moment(last) < since))
+
+
+def _moment(value: datetime | str) -> datetime:
+    """The time that a row or an event holds."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _fulfils(condition: Condition, value: Any) -> bool:
@@ -54,6 +57,10 @@ def _fulfils(condition: Condition, value: Any) -> bool:
         return value in condition.values
     if condition.operator == "null":
         return value is None
+    if condition.operator in {"since", "until"}:
+        return value is not None and (_moment(value) >= condition.values[0]) == (
+            condition.operator == "since"
+        )
     if condition.operator == "has":
         return any(item in condition.values for item in value or ())
     whole = _lower(str(value or ""))
@@ -78,6 +85,10 @@ def _clause(model: type[SQLModel], condition: Condition) -> ColumnElement[bool]:
         return column.in_(condition.values)
     if condition.operator == "null":
         return column.is_(None)
+    if condition.operator in {"since", "until"}:
+        moment = condition.values[0]
+        in_time: ColumnElement[bool] = column >= moment if condition.operator == "since" else column < moment
+        return in_time
     if condition.operator == "has":
         # The list is stored as JSON text, where a whole quoted item can stand nowhere but as an item.
         items = [orjson.dumps(value).decode() for value in condition.values]

@@ -105,6 +105,7 @@ async def test_a_growing_queue_is_an_alert_until_it_shrinks(world: World) -> Non
 REFUSED: list[tuple[dict[str, Any], type[KiciError], str]] = [
     ({"environments": [EnvironmentInput(name="a"), EnvironmentInput(name="a")]}, InvalidInput, "environments"),
     ({"environments": [EnvironmentInput(name="")]}, InvalidInput, "environments.0.name"),
+    ({"dead_letters": [letter(CANARY)]}, InvalidInput, "deadLetters"),
     ({"dead_letters": [letter("l" * 257)]}, InvalidInput, "deadLetters.0.id"),
     ({"dead_letters": [letter(f"l{n}") for n in range(1001)]}, LimitExceeded, "deadLetters"),
     ({"secret_backends": [backend("a"), backend("a")]}, InvalidInput, "secretBackends"),
@@ -136,9 +137,16 @@ async def test_a_bad_report_is_refused_whole_and_audited(
 
 async def test_words_lose_their_secrets(world: World) -> None:
     connection = await world.connect()
-    await report(world, connection, secret_backends=[backend(last_error=f"403 for token {CANARY} at vault")])
+    said = f"403 for token {CANARY} at vault"
+    letters = [letter("l1", reason=said, last_error=said), letter("l2")]
+    await report(world, connection, secret_backends=[backend(last_error=said)], dead_letters=letters)
     [row] = await world.rows(SecretBackend)
     assert row.last_error == "403 for token … at vault"
+    [queue] = await world.rows(ReportedSurface)
+    first, second = queue.document["items"]
+    assert (first["reason"], first["lastError"]) == ("403 for token … at vault",) * 2
+    assert second["reason"] is None
+    assert CANARY not in str(await world.dump()) + str(await world.log())
 
 
 async def test_who_may_report(world: World) -> None:

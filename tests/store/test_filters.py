@@ -26,6 +26,7 @@ TEXTS = (
 )
 NAMES = TEXTS.filter(bool)
 LISTS = st.lists(NAMES, max_size=3)
+TIMES = [datetime(2026, 1, 31, 12, second, micro, tzinfo=UTC) for second in (0, 1) for micro in (0, 1)]
 AGENTS = st.lists(
     st.fixed_dictionaries(
         {
@@ -35,6 +36,7 @@ AGENTS = st.lists(
             "paused": st.booleans(),
             "liveness": st.sampled_from(Liveness),
             "scaler_id": st.none() | st.sampled_from(["scl_1", "scl_2"]),
+            "last_heartbeat_at": st.none() | st.sampled_from(TIMES),
         }
     ),
     min_size=1,
@@ -59,6 +61,8 @@ def conditions() -> st.SearchStrategy[list[Condition]]:
             one("paused", "in", st.booleans()),
             one("liveness", "in", st.sampled_from(Liveness)),
             st.just(Condition("scaler_id", "null", ())),
+            st.sampled_from(TIMES).map(lambda moment: Condition("last_heartbeat_at", "since", (moment,))),
+            st.sampled_from(TIMES).map(lambda moment: Condition("last_heartbeat_at", "until", (moment,))),
         ),
         max_size=2,
     )

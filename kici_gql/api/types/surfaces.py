@@ -11,6 +11,7 @@ from kici_gql.actions.surfaces import Reported
 from kici_gql.api.context import Info
 from kici_gql.api.types.base import ConfigEntry, LaterCluster, Node
 from kici_gql.rules import settings_reports as rules
+from kici_gql.rules.settings_reports import WriteState
 from kici_gql.tables import BackendHealth, Prefix
 
 BackendRow = strawberry.Parent[tables.SecretBackend]
@@ -21,7 +22,8 @@ _REPORTED = "When it was so: reported, or asked for just now."
 @strawberry.type(description="Whether a write is allowed from outside the cluster.")
 class WritePermission:
     operation: str = strawberry.field(description="KiCI's name of the write, such as `registration.disable`.")
-    allowed: bool = strawberry.field(description="Whether it is.")
+    allowed: bool = strawberry.field(description="Whether it is; also when it must be sealed.")
+    state: WriteState = strawberry.field(description="Allowed, only with a sealed value, or forbidden.")
     command_line: str | None = strawberry.field(
         description="Line that does the same on an orchestrator's host; null when there is none."
     )
@@ -134,7 +136,8 @@ def security_policy(told: Reported) -> SecurityPolicy:
         writes=[
             WritePermission(
                 operation=name,
-                allowed=not rules.is_disabled(writes, name),
+                allowed=(state := rules.state_of(writes, name)) is not WriteState.DISABLED,
+                state=state,
                 command_line=rules.COMMAND_LINES.get(name),
             )
             for name in sorted({*writes, *rules.COMMAND_LINES})

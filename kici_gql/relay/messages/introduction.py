@@ -2,25 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from kici_gql.relay.messages import values
 from kici_gql.relay.messages.values import Body, Field, Fields
 from kici_gql.rules.names import CLUSTER_NAME
+from kici_gql.rules.settings_reports import WriteState, write_state
 
 MAX_TOKEN = 512
 MAX_SOURCES = 1000
 MAX_REQUEST_TYPES = 500
 MAX_OPERATIONS = 200
-
-
-class WriteState(StrEnum):
-    """What an orchestrator's policy says of one kind of write from here."""
-
-    ALLOWED = "ALLOWED"
-    SEALED_ONLY = "SEALED_ONLY"
-    DISABLED = "DISABLED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +52,12 @@ def read_capabilities(body: Body) -> Capabilities:
 
 
 def _writes(policy: Body) -> dict[str, WriteState]:
-    """The map of 0.1 holds booleans, the one of 0.9 words; a word we don't know forbids nothing."""
-    found = {}
-    for operation, state in list(policy.items())[:MAX_OPERATIONS]:
-        if state is False or state == "disabled":
-            found[operation[: values.MAX_ID]] = WriteState.DISABLED
-        elif state == "encrypted":
-            found[operation[: values.MAX_ID]] = WriteState.SEALED_ONLY
-    return found
+    """What is not simply allowed."""
+    told = {
+        operation[: values.MAX_ID]: write_state(state)
+        for operation, state in list(policy.items())[:MAX_OPERATIONS]
+    }
+    return {operation: state for operation, state in told.items() if state is not WriteState.ALLOWED}
 
 
 @dataclass(frozen=True, slots=True)
