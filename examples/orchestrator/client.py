@@ -36,7 +36,7 @@ mutation Connect($input: OrchestratorConnectInput!) {{
   answer: orchestratorConnect(input: $input) {{
     __typename
     ... on OrchestratorConnectSuccess {{
-      connectionId clusterName heartbeatIntervalSeconds replayed orchestrator {{ cluster {{ id }} }}
+      connectionId clusterName heartbeatIntervalSeconds replayed orchestrator {{ cluster {{ id pendingName }} }}
     }}
     {_ERROR}
   }}
@@ -129,13 +129,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What the server answered to ``orchestratorConnect``."""
+    """What the server answered to ``orchestratorConnect``; ``pending_name`` is what the cluster shall be called."""
 
     id: str
     cluster_name: str
     heartbeat_interval_seconds: float
     replayed: bool
     cluster_id: str
+    pending_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class Link:
             answer["heartbeatIntervalSeconds"],
             answer["replayed"],
             answer["orchestrator"]["cluster"]["id"],
+            answer["orchestrator"]["cluster"]["pendingName"],
         )
 
     async def heartbeat(self, values: dict[str, Any]) -> Heard:

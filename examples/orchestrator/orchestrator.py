@@ -269,6 +269,8 @@ class Orchestrator:
         self.outbox.remind(self.dispatcher.unfinished())
         self._note_up()
         self._remember_cluster(connection)
+        if connection.pending_name is not None:
+            self._rename(connection.pending_name)  # somebody renamed it while we were away
         await self._adopt_interval(connection.heartbeat_interval_seconds)
         log.info(
             "connected to cluster %s as %s, a heartbeat every %g s",

@@ -239,6 +239,7 @@ async def _start_orchestrator(
         f"--restart-after={REPLACED_AFTER_SECONDS}",
         f"--state-dir={folder.orchestrator}",
         f"--workflows={examples_folder() / 'workflows.toml'}",
+        f"--settings={examples_folder() / 'settings.toml'}",
         "--log-level=warning",
         stdin=asyncio.subprocess.PIPE,
         env=environment | {"KICI_GQL_TOKEN": token},

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -54,16 +55,25 @@ class Browser:
         self.answer = httpx.get(link)
         self._server = link.split("/sign-in", maxsplit=1)[0]
 
-    def agents(self) -> list[str]:
-        """The liveness of every agent."""
+    def ask(self, query: str) -> Any:
+        """The org's part of the answer."""
         answer = httpx.post(
             f"{self._server}/graphql",
-            json={"query": TREE},
+            json={"query": query},
             headers={"x-kici-csrf": "1"},
             cookies=self.answer.cookies,
         ).json()
-        clusters = answer["data"]["org"]["clusters"]["nodes"]
+        return answer["data"]["org"]
+
+    def agents(self) -> list[str]:
+        """The liveness of every agent."""
+        clusters = self.ask(TREE)["clusters"]["nodes"]
         return [agent["liveness"]["state"] for cluster in clusters for agent in cluster["agents"]["nodes"]]
+
+    def scopes(self) -> list[str]:
+        """The secret scopes of every healthy backend."""
+        backends = self.ask("{ org { secretBackends { health scopes } } }")["secretBackends"]
+        return [scope for each in backends if each["health"] == "HEALTHY" for scope in each["scopes"]]
 
 
 @pytest.mark.e2e
@@ -77,6 +87,7 @@ async def test_one_link_opens_a_live_fleet_and_ctrl_c_ends_it_all(
         assert browser.answer.status_code == 303
         assert "HttpOnly" in browser.answer.headers["set-cookie"]
         await eventually(lambda: browser.agents() == ["ONLINE", "ONLINE"])
+        await eventually(lambda: browser.scopes() == ["deploy", "review"])
         assert Browser(link_of(program)).answer.status_code == 410
         family = family_of(program)
         assert len(family) == 3  # the orchestrator and two agents

@@ -13,7 +13,7 @@ CONNECTED: Answer = {
     "__typename": "OrchestratorConnectSuccess",
     "connectionId": "c-1",
     "clusterName": "cluster-0a1b2c",
-    "orchestrator": {"cluster": {"id": "clu_1"}},
+    "orchestrator": {"cluster": {"id": "clu_1", "pendingName": None}},
     "heartbeatIntervalSeconds": 1,
     "replayed": False,
 }

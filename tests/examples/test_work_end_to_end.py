@@ -220,7 +220,8 @@ def test_switching_and_deleting_survive_a_restart(own: Workbench) -> None:
 def test_a_command_that_was_received_by_one_that_was_killed_is_done_once(
     own: Workbench,
 ) -> None:
-    own.workflow("marks")
+    first = own.ask("workflowSetEnabled", workflowId=own.workflow("marks"), enabled=True)
+    until(lambda: own.command(first)[0] == "SUCCEEDED")  # it has come to follow its commands
     os.kill(own.pid, signal.SIGSTOP)
     answer = own.run_now("marks")
     command_id, run_id = answer["command"]["id"], answer["run"]["id"]

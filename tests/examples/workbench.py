@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.examples.conftest import EXAMPLES, PATIENCE_SECONDS
 from tests.examples.live_server import LiveServer
+from tests.walk import TYPES
 
 FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 
@@ -24,9 +25,9 @@ _LOG = """query ($id: ID!, $step: Int!, $after: Int!) { node(id: $id) { ... on J
 _ASKED = "{ __typename ... on Asked { command { id } } ... on Error { code message } }"
 
 
-def until(condition: Callable[[], Any]) -> Any:
+def until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """What the condition gives when it gives anything, within the time that tests have."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it didn't happen in time"
         time.sleep(0.03)
@@ -116,8 +117,8 @@ class Workbench:
 
     def ask(self, mutation: str, **values: Any) -> str:
         """Send one of the other wishes. Answers the id of its command."""
-        kind = mutation[0].upper() + mutation[1:]
-        document = f"mutation ($input: {kind}Input!) {{ answer: {mutation}(input: $input) {_ASKED} }}"
+        kind = TYPES["Mutation"].fields[mutation].args["input"].type
+        document = f"mutation ($input: {kind}) {{ answer: {mutation}(input: $input) {_ASKED} }}"
         answer = self.server.execute(document, input=values)["answer"]
         assert "command" in answer, answer
         command_id: str = answer["command"]["id"]
