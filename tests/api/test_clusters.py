@@ -241,7 +241,9 @@ async def test_progress_and_result_are_on_the_stream(world: World) -> None:
         [command] = await world.rows(Command, state="PENDING")
         late = world.frames(STREAM)
         snapshot = (await anext(late))["snapshot"]
-        assert snapshot["commands"][-1] == {"kind": command.kind, "state": "PENDING"}, "a newcomer sees it, too"
+        assert snapshot["commands"][-1] == {"kind": command.kind, "state": "PENDING"}, (
+            "a newcomer sees it, too"
+        )
         await late.aclose()
         await commands.deliver(world.store, world.org_id, [command.id])
         succeeded = name != "secretBackendSync"
