@@ -12,6 +12,16 @@ AXE = Path(__file__).parents[1] / "e2e" / "node_modules" / "axe-core" / "axe.min
 CHECK = """axe.run({ resultTypes: ['violations'] }).then((found) => found.violations.map(
     (each) => [each.id, each.nodes.map((node) => node.html.slice(0, 200) + ' ' + (node.any[0]?.message ?? ''))]))"""
 
+CLUSTER_TABS = {
+    "overview": ".backend",
+    "security-policy": "tbody .command",
+    "environments": "tbody .title",
+    "secrets": "tbody .title",
+    "dead-letters": "tbody .title",
+    "registrations": "tbody .title",
+    "global-workflows": ".facts",
+}
+
 
 def violations(page: Page) -> object:
     # A transition that is under way has colours that are nobody's.
@@ -39,12 +49,24 @@ def furnished(org: Org) -> Org:
     orchestrator.report_run("run-2", "RUNNING", workflowName="build")
     orchestrator.report_lines("run-1", ["hello", "\x1b[31mred\x1b[0m \x1b[33myellow\x1b[0m"])
     orchestrator.report_lines("run-1", ["later"], first=5)
+    orchestrator.report_settings(
+        securityPolicy={
+            "settings": [{"key": "forkPolicy", "value": "hold"}],
+            "writes": [{"operation": "registration.disable", "allowed": False}],
+        },
+        environments=[{"name": "production", "variableNames": ["REGION"]}],
+        secretScopes=[{"name": "deploy", "secretNames": ["SSH_KEY"]}],
+        deadLetters=[{"id": "letter-1", "eventName": "push", "reason": "timeout", "lastError": "no answer"}],
+        globalWorkflows={"enabled": True, "allowedRepositories": ["acme/*"]},
+        secretBackends=[{"name": "vault", "type": "vault", "connected": True, "lastError": "sealed"}],
+    )
     away = org.orchestrator("south", "orchestrator-2")
     away.connect()
     away.disconnect()
     return org
 
 
+@pytest.mark.timeout(180)  # axe takes its time on each of two dozen places
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(visit: Visit, furnished: Org, theme: str) -> None:
     if not AXE.exists():
@@ -65,7 +87,10 @@ def test_axe_finds_nothing(visit: Visit, furnished: Org, theme: str) -> None:
         (f"{furnished.path}/runs", "tbody .title"),
         ("/runs/run-1", ".log-line.gap"),
         (f"{furnished.path}/orchestrators", "tbody .title"),
-        (f"{furnished.path}/orchestrators/north/overview", "tbody .title"),
+        *((f"{furnished.path}/orchestrators/north/{tab}", there) for tab, there in CLUSTER_TABS.items()),
+        (f"{furnished.path}/orchestrators/south/environments", ".empty"),
+        (f"{furnished.path}/settings/tokens", "tbody .title"),
+        (f"{furnished.path}/settings/audit", "tbody code"),
         ("/playground", ".entries"),
         ("/orgs/nobody/runs", "h1"),
     ):
@@ -73,6 +98,8 @@ def test_axe_finds_nothing(visit: Visit, furnished: Org, theme: str) -> None:
         expect(page.locator(there).first).to_be_visible()
         if address.endswith("/workflows"):
             page.get_by_role("button", name="Triggers and runs of build").click()
+        if address.endswith("/tokens"):
+            page.get_by_role("button", name="Create a token").click()
         found[address] = violations(page)
     page.context.clear_cookies()
     page.goto("/")

@@ -29,6 +29,7 @@ def shown_age(page: Page) -> str:
     return page.locator(".row.agent .beat").first.inner_text()
 
 
+@pytest.mark.timeout(180)  # two starts of a server, which a busy machine makes slow
 def test_a_restart_in_the_middle(visit: Visit, own_org: Org) -> None:
     orchestrator = own_org.orchestrator()
     orchestrator.connect()

@@ -3,7 +3,7 @@
 import { Clock } from "./clock.js";
 import { h, put } from "./dom.js";
 import { onPreference } from "./preferences.js";
-import { route } from "./router.js";
+import { route, styled } from "./router.js";
 import { currentSession, signOut } from "./session.js";
 import { Fleet } from "./fleet/fleet.js";
 import { Link } from "./graphql/link.js";
@@ -124,7 +124,7 @@ class App {
     put(document.querySelector("#banner"));
     put(document.querySelector("#controls"), lookControls());
     document.documentElement.classList.remove("is-stale");
-    const { signInPage } = await import("./views/sign_in.js");
+    const { signInPage } = await styled(import("./views/sign_in.js"), "lists");
     // A page that is loaded anew holds nothing of the session before.
     this.#put(signInPage(reason, () => location.reload()), true);
   }

@@ -2,16 +2,17 @@
 
 import { style } from "./dom.js";
 
-/** A page that needs the style of workflows and runs. */
-const styled = async (page) => (await Promise.all([page, style("/assets/style/runs.css")]))[0];
+/** A page and the styles that it needs. */
+export const styled = async (page, ...names) => (await Promise.all([page, ...names.map((each) => style(`/assets/style/${each}.css`))]))[0];
 
 const PAGES = [
-  [/^\/orgs\/([^/]+)\/workflows\/?$/, ["org"], "workflows", () => styled(import("./views/workflows/page.js"))],
-  [/^\/orgs\/([^/]+)\/runs\/?$/, ["org"], "runs", () => styled(import("./views/runs/list.js"))],
-  [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => styled(import("./views/runs/run.js"))],
-  [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => import("./views/diagnostics/page.js")],
-  [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => import("./views/orchestrators.js")],
-  [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => import("./views/cluster/page.js")],
+  [/^\/orgs\/([^/]+)\/workflows\/?$/, ["org"], "workflows", () => styled(import("./views/workflows/page.js"), "lists", "runs")],
+  [/^\/orgs\/([^/]+)\/runs\/?$/, ["org"], "runs", () => styled(import("./views/runs/list.js"), "lists", "runs")],
+  [/^\/runs\/([^/]+)\/?$/, ["run"], "runs", () => styled(import("./views/runs/run.js"), "lists", "runs")],
+  [/^\/orgs\/([^/]+)\/diagnostics\/?$/, ["org"], "diagnostics", () => styled(import("./views/diagnostics/page.js"), "diagnostics")],
+  [/^\/orgs\/([^/]+)\/orchestrators\/?$/, ["org"], "orchestrators", () => styled(import("./views/orchestrators.js"), "lists")],
+  [/^\/orgs\/([^/]+)\/orchestrators\/([^/]+)(?:\/([^/]+))?\/?$/, ["org", "cluster", "tab"], "orchestrators", () => styled(import("./views/cluster/page.js"), "lists")],
+  [/^\/orgs\/([^/]+)\/settings(?:\/([^/]+))?\/?$/, ["org", "tab"], "settings", () => styled(import("./views/settings/page.js"), "lists")],
 ];
 
 /** `{section, params, load}` for a path, or null when there is no such page. */

@@ -16,11 +16,13 @@ const ACTIONS = [
   "secretBackendTest",
   "deadLetterRetry",
   "deadLetterDiscard",
+  "tokenCreate",
+  "tokenRevoke",
 ];
 
 const VIEWER = `{
   viewer {
-    scope tokenName expiresAt org { slug name }
+    scope tokenId tokenName expiresAt org { slug name }
     ${ACTIONS.map((action) => `${action}: can(action: "${action}") { allowed reason scopes }`).join("\n    ")}
   }
   serverInfo { version time }

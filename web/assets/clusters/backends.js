@@ -18,16 +18,19 @@ export class Backends {
   #app;
   #fits;
   #heard;
+  #named;
   #backends = new Map();
   #cards = h("div", { class: "backend-cards" });
   #ages = [];
   #draw = oncePerFrame(() => this.#redraw());
   element = h("section", { class: "section backends", hidden: true, "aria-label": "Secret backends" });
 
-  constructor(app, { fits = () => true, heard = () => {} } = {}) {
+  /** `named`: say of each which cluster it is of. */
+  constructor(app, { fits = () => true, heard = () => {}, named = true } = {}) {
     this.#app = app;
     this.#fits = fits;
     this.#heard = heard;
+    this.#named = named;
   }
 
   /** Start; the returned function stops. */
@@ -81,7 +84,7 @@ export class Backends {
       "section",
       { class: "card backend", "aria-label": `Secret backend ${backend.name}` },
       h("div", { class: "row-of-marks" }, h("h3", null, name(backend.name)), badge(backend.type, "outline"), state(backend.connected ? words(backend.health) : "Disconnected", backend.connected ? (HEALTH[backend.health] ?? "off") : "bad")),
-      h("p", { class: "quiet" }, "in ", name(backend.cluster.name), " · last sync ", synced.element),
+      h("p", { class: "quiet" }, this.#named && ["in ", name(backend.cluster.name), " · "], backend.lastSyncAt ? ["synced ", synced.element] : "never synced"),
       backend.lastError && h("p", { class: "bad" }, name(backend.lastError)),
       backend.scopes.length > 0 && h("p", null, h("span", { class: "labels wrap" }, backend.scopes.map((scope) => label({ name: scope, kind: "AUTO" })))),
       h("p", { class: "row-of-marks" }, permitted(this.#app.can("secretBackendSync"), sync), permitted(this.#app.can("secretBackendTest"), test), result),

@@ -3,15 +3,20 @@
 import { h, put } from "../dom.js";
 import { RequestFailed } from "../graphql/http.js";
 
+/** Tell something that has to be read. Resolves when it is closed. */
+export function tell({ title, body, confirm = "Close" }) {
+  return ask({ title, body, confirm, cancel: false, act: () => {} });
+}
+
 /**
  * Ask. `body` are nodes; `confirm` is the button's word; `act()` does it and may raise RequestFailed, which is shown in
  * the dialog and leaves it open. Resolves to whether it was done.
  */
-export function ask({ title, body = [], confirm, danger = false, act }) {
+export function ask({ title, body = [], confirm, danger = false, cancel: escapable = true, act }) {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const button = h("button", { class: danger ? "button danger" : "button primary", type: "submit" }, confirm);
   const cancel = h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel");
-  const form = h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), body, problem, h("div", { class: "dialog-actions" }, cancel, button));
+  const form = h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), body, problem, h("div", { class: "dialog-actions" }, escapable && cancel, button));
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);
   let done = false;
   form.addEventListener("submit", async (event) => {

@@ -1,6 +1,6 @@
 // The few pictures of the page, drawn here. They say nothing that no text beside them says.
 
-import { svg } from "../dom.js";
+import { setAttribute, svg } from "../dom.js";
 
 const PATHS = {
   caret: "M6 4l4 4-4 4",
@@ -19,18 +19,27 @@ const PATHS = {
   diagnostics: "M1.500 8H5l1.500-4 3 8L11 8h3.500",
   orchestrators: "M3 3h10v4H3zM3 9h10v4H3zM5.500 5v.1M5.500 11v.1",
   play: "M5 3l8 5-8 5z",
+  success: "M8 14A6 6 0 108 2a6 6 0 000 12zM5.400 8.200l1.800 1.800 3.400-3.800",
+  failed: "M8 14A6 6 0 108 2a6 6 0 000 12zM6 6l4 4M10 6l-4 4",
+  moving: "M8 2a6 6 0 11-6 6",
+  waiting: "M8 14A6 6 0 108 2a6 6 0 000 12z",
+  skipped: "M8 14A6 6 0 108 2a6 6 0 000 12zM5.500 8h5",
+  cancelled: "M8 14A6 6 0 108 2a6 6 0 000 12zM3.800 12.200l8.400-8.400",
   stop: "M4.500 4.500h7v7h-7z",
   again: "M13 8a5 5 0 11-1.500-3.500M12 2v3H9",
   trash: "M3 4.500h10M6.500 4.500V3h3v1.500M4.500 4.500l.5 8.500h6l.5-8.500",
   search: "M7 11.500a4.500 4.500 0 100-9 4.500 4.500 0 000 9zM10.300 10.300L14 14",
   down: "M8 3v9M4 8.500L8 12.500l4-4",
+  copy: "M6 5.500h7v8H6zM10 5.500v-3H3v8h3",
   pen: "M3 13l1-3 7-7 2 2-7 7z",
 };
 
 export function icon(name) {
-  return svg(
-    "svg",
-    { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
-    svg("path", { d: PATHS[name] }),
-  );
+  const path = svg("path", { d: PATHS[name] });
+  return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" }, path);
+}
+
+/** Make it another picture. */
+export function setIcon(node, name) {
+  setAttribute(node.firstChild, "d", PATHS[name]);
 }

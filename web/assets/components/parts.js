@@ -104,9 +104,4 @@ export function pageHead(title, ...beside) {
   return h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, title), beside);
 }
 
-/** A command line to copy. */
-export function commandLine(text) {
-  return h("code", { class: "command" }, text);
-}
-
 export { name, put };

@@ -41,7 +41,7 @@ export function linePlot(values, label, most = Math.max(...values.filter((value)
 
 function end(path, shapes) {
   // A single point is a line of no length, which round ends make a dot.
-  if (path) shapes.push(svg("path", { d: path.includes("L") ? path : `${path}h0.01`, class: "plot-line" }));
+  if (path) shapes.push(path.includes("L") ? svg("path", { d: path, class: "plot-line" }) : svg("path", { d: `${path}h0.01`, class: "plot-line plot-point" }));
   return "";
 }
 

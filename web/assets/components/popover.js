@@ -58,7 +58,7 @@ function place(panel, anchor) {
 export function openMenu(anchor, label, items) {
   let close = null;
   const entries = items.map((item) => entry(item, () => close?.()));
-  const menu = h("div", { class: "menu" }, entries);
+  const menu = h("div", { class: items.some(({ checked }) => checked !== undefined) ? "menu marked" : "menu" }, entries);
   menu.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;

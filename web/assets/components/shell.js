@@ -5,7 +5,7 @@ import { h, name, put, setAttribute } from "../dom.js";
 import { applyTheme, onPreference, prefer, preference } from "../preferences.js";
 import { SECTIONS } from "../router.js";
 import { icon } from "./icons.js";
-import { ask } from "./dialog.js";
+import { tell } from "./dialog.js";
 import { openMenu } from "./popover.js";
 import { facts } from "./parts.js";
 import { tip } from "./tooltip.js";
@@ -95,10 +95,11 @@ function accountButton({ viewer, server }, app) {
   button.addEventListener("click", () =>
     openMenu(button, "Account", [
       { label: name(viewer.tokenName), note: `Token of scope ${words(viewer.scope)} · kici_gql ${server.version}`, run: () => {} },
+      app.can("tokenCreate").allowed && { label: "Settings", note: "Tokens and audit log", href: `${app.orgPath}/settings/tokens` },
       { label: "GraphQL playground", href: "/playground" },
       { label: "Keyboard", note: "All keys", run: showKeys },
       { label: "Sign out", run: () => app.leave() },
-    ]),
+    ].filter(Boolean)),
   );
   return button;
 }
@@ -114,7 +115,7 @@ const KEYS = [
 ];
 
 function showKeys() {
-  ask({ title: "Keyboard", body: [facts(KEYS.map(([keys, what]) => [h("kbd", null, keys), what]))], confirm: "Close", act: () => {} });
+  tell({ title: "Keyboard", body: [facts(KEYS.map(([keys, what]) => [keys.split(" ").map((key) => h("kbd", null, key)), what]))] });
 }
 
 const SEQUENCE_MS = 1200;

@@ -55,12 +55,3 @@ fragment orchestrator on OrchestratorHeartbeat {
 fragment agent on AgentHeartbeat {
   id beatAt: lastHeartbeatAt memoryUsedMb memoryTotalMb uptimeSeconds activeJobs maxConcurrency paused
 }`;
-
-export const ACKNOWLEDGE = `
-mutation Acknowledge($input: AlertAcknowledgeInput!) {
-  alertAcknowledge(input: $input) {
-    __typename
-    ... on AlertAcknowledgeSuccess { cursor }
-    ... on Error { code message hint path retryable }
-  }
-}`;

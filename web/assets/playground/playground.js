@@ -22,12 +22,14 @@ const result = $("result");
 
 let stop = null;
 
+const nothingYet = () => h("p", { class: "quiet nothing-yet" }, "What comes back is shown here. ", h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter"), " runs the operation.");
+
 const run = h("button", { class: "button primary small", type: "button", "aria-keyshortcuts": "Control+Enter" });
 const choice = h("select", { class: "small", "aria-label": "Operation to run", hidden: true });
 const transport = h("select", { class: "small", "aria-label": "Transport of subscriptions" }, h("option", { value: "socket" }, "WebSocket"), h("option", { value: "events" }, "Event stream"));
-const token = h("input", { type: "password", class: "small", placeholder: "Token, if not your session", "aria-label": "Token to use instead of the session", autocomplete: "off" });
-const status = h("span", { class: "quiet", role: "status" }, "Ctrl+Enter runs the operation.");
-const clear = h("button", { class: "button small", type: "button", onclick: () => put(result) }, "Clear");
+const token = h("input", { type: "password", class: "small", placeholder: "Another token", "aria-label": "Token to use instead of the session", autocomplete: "off" });
+const status = h("span", { class: "quiet", role: "status" }, "");
+const clear = h("button", { class: "button small", type: "button", onclick: () => put(result, nothingYet()) }, "Clear");
 let org = "default";
 const document_ = editor(preference("playground.document", EXAMPLES[0].document(org)), changed);
 
@@ -163,6 +165,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   toggle();
 });
+put(result, nothingYet());
 running(null);
 changed();
 showSchema();

@@ -1,6 +1,6 @@
 // The schema, asked of the server itself by introspection: search it, walk through it, start an operation from it.
 
-import { h, name, put } from "../dom.js";
+import { h, put } from "../dom.js";
 import { icon } from "../components/icons.js";
 
 export const INTROSPECTION = `query Introspection {
@@ -60,6 +60,11 @@ export function schemaBrowser(schema, insert) {
   return { element: h("div", { class: "schema-browser" }, h("div", { class: "pane-bar" }, h("label", { class: "search-field" }, icon("search"), search)), crumbs, page) };
 }
 
+/** A description, with what stands between backticks as code. */
+function prose(text) {
+  return (text ?? "").split("`").map((part, index) => (index % 2 ? h("code", null, part) : part));
+}
+
 function crumb(text, onclick) {
   return h("button", { class: "link", type: "button", onclick }, text, " ›");
 }
@@ -86,7 +91,7 @@ const KINDS = [
 ];
 
 function entry(typeName, note, description, go) {
-  return h("li", null, typeLink(typeName, typeName, go), note && h("span", { class: "quiet" }, ` ${note}`), description && h("p", { class: "quiet" }, description));
+  return h("li", null, typeLink(typeName, typeName, go), note && h("span", { class: "quiet" }, ` ${note}`), description && h("p", { class: "quiet" }, prose(description)));
 }
 
 function typeLink(text, typeName, go) {
@@ -104,7 +109,7 @@ function found(types, text, go) {
   if (hits.length === 0) return h("p", { class: "quiet" }, "Nothing of that name.");
   return [
     h("ul", { class: "entries" }, hits.slice(0, MOST_FOUND).map(([typeName, part, description]) =>
-      h("li", null, typeLink(part ? `${typeName}.${part}` : typeName, typeName, go), description && h("p", { class: "quiet" }, description)))),
+      h("li", null, typeLink(part ? `${typeName}.${part}` : typeName, typeName, go), description && h("p", { class: "quiet" }, prose(description))))),
     hits.length > MOST_FOUND && h("p", { class: "quiet" }, `and ${hits.length - MOST_FOUND} more`),
   ];
 }
@@ -113,10 +118,10 @@ function typePage(type, context) {
   const parts = type.fields ?? type.inputFields ?? [];
   return [
     h("h2", { tabindex: "-1" }, type.name, " ", h("span", { class: "quiet" }, KIND_WORDS[type.kind])),
-    type.description && h("p", null, type.description),
+    type.description && h("p", null, prose(type.description)),
     type.interfaces?.length > 0 && h("p", null, "Implements ", type.interfaces.map((each) => [typeLink(each.name, each.name, context.go), " "])),
     h("ul", { class: "entries" }, parts.map((part) => fieldEntry(type, part, context))),
-    type.enumValues && h("ul", { class: "entries" }, type.enumValues.map((value) => h("li", null, h("code", null, value.name), value.isDeprecated && deprecated(value), h("p", { class: "quiet" }, value.description)))),
+    type.enumValues && h("ul", { class: "entries" }, type.enumValues.map((value) => h("li", null, h("code", null, value.name), value.isDeprecated && deprecated(value), h("p", { class: "quiet" }, prose(value.description))))),
     ["UNION", "INTERFACE"].includes(type.kind) && [h("h3", null, "One of"), h("ul", { class: "entries" }, type.possibleTypes.map((each) => entry(each.name, "", context.types.get(each.name).description, context.go)))],
   ];
 }
@@ -138,9 +143,9 @@ function fieldEntry(type, field, context) {
     field.defaultValue !== undefined && field.defaultValue !== null && h("code", { class: "quiet" }, ` = ${field.defaultValue}`),
     field.isDeprecated && deprecated(field),
     operation && h("button", { class: "button small use", type: "button", onclick: use, "aria-label": `Use ${field.name} in the editor` }, "Use"),
-    h("p", { class: "quiet" }, name(field.description ?? "")),
+    h("p", { class: "quiet" }, prose(field.description)),
     field.args?.length > 0 &&
-      h("ul", { class: "arguments" }, field.args.map((argument) => h("li", null, h("code", null, argument.name), ": ", typeLink(typeText(argument.type), innermost(argument.type).name, context.go), h("span", { class: "quiet" }, ` ${argument.description ?? ""}`)))),
+      h("ul", { class: "arguments" }, field.args.map((argument) => h("li", null, h("code", null, argument.name), ": ", typeLink(typeText(argument.type), innermost(argument.type).name, context.go), h("span", { class: "quiet" }, " ", prose(argument.description))))),
   );
 }
 

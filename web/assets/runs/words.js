@@ -1,22 +1,25 @@
 // How runs, jobs and steps are going, in words and tones.
 
-import { setState, state } from "../components/parts.js";
+import { h } from "../dom.js";
+import { icon, setIcon } from "../components/icons.js";
+import { setState } from "../components/parts.js";
 import { words } from "../fleet/words.js";
 import { longDuration } from "../clock.js";
 
-const TONES = {
-  SUCCESS: "good",
-  FAILED: "bad",
-  TIMED_OUT_STALE: "bad",
-  RUNNING: "info",
-  RECOVERING: "warn",
-  CANCELLING: "warn",
-  HELD: "warn",
-  PENDING: "off",
-  QUEUED: "off",
-  CANCELLED: "off",
-  SKIPPED: "off",
-  DRIFT_DROPPED: "off",
+/** Tone and picture: nobody has to tell red from green. */
+const LOOKS = {
+  SUCCESS: ["good", "success"],
+  FAILED: ["bad", "failed"],
+  TIMED_OUT_STALE: ["bad", "clock"],
+  RUNNING: ["info", "moving"],
+  RECOVERING: ["warn", "moving"],
+  CANCELLING: ["warn", "moving"],
+  HELD: ["warn", "clock"],
+  PENDING: ["off", "waiting"],
+  QUEUED: ["off", "waiting"],
+  CANCELLED: ["off", "cancelled"],
+  SKIPPED: ["off", "skipped"],
+  DRIFT_DROPPED: ["off", "skipped"],
 };
 const FINAL = new Set(["SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "TIMED_OUT_STALE", "DRIFT_DROPPED"]);
 const NAMES = { TIMED_OUT_STALE: "Timed out", DRIFT_DROPPED: "Dropped" };
@@ -27,16 +30,17 @@ export function statusWord(status) {
   return NAMES[status] ?? words(status);
 }
 
-/** A status that is still moving has a pulse. */
 export function statusMark(status) {
-  const mark = state("", "");
+  const mark = h("span", { class: "state" }, icon("waiting"), h("span"));
   setStatus(mark, status);
   return mark;
 }
 
+/** A status that is still moving turns. */
 export function setStatus(mark, status) {
-  const moving = status === "RUNNING" || status === "CANCELLING" || status === "RECOVERING";
-  setState(mark, statusWord(status), `${TONES[status] ?? "off"}${moving ? " moving" : ""}`);
+  const [tone, picture] = LOOKS[status] ?? ["off", "waiting"];
+  setIcon(mark.firstChild, picture);
+  setState(mark, statusWord(status), picture === "moving" ? `${tone} moving` : tone);
 }
 
 export function isOver(status) {

@@ -1,7 +1,8 @@
 // Orchestrators: the clusters by name, with whoever serves them. A click opens the cluster's own pages.
 
 import { h, name, oncePerFrame, put } from "../dom.js";
-import { age, badge, commandLine, emptyState, pageHead, skeleton, state } from "../components/parts.js";
+import { age, badge, emptyState, pageHead, skeleton, state } from "../components/parts.js";
+import { copyable } from "../components/copy.js";
 import { tip } from "../components/tooltip.js";
 import { openFleet } from "../fleet/open.js";
 import { byName, plural } from "../fleet/words.js";
@@ -99,6 +100,6 @@ function noCluster() {
   return emptyState(
     "There is no cluster yet",
     "A cluster appears when its first orchestrator connects. Give one a token:",
-    commandLine("kici-gql token create --scope orchestrator --name my-orchestrator"),
+    copyable("kici-gql token create my-orchestrator --scope orchestrator"),
   );
 }

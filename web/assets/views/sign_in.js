@@ -1,7 +1,7 @@
 // Signing in with a token.
 
 import { h, put } from "../dom.js";
-import { commandLine } from "../components/parts.js";
+import { copyable } from "../components/copy.js";
 import { messageOf } from "../components/dialog.js";
 import { signIn } from "../session.js";
 
@@ -31,7 +31,7 @@ export function signInPage(reason, done) {
     problem,
     button,
     h("p", { class: "quiet" }, "A token is printed once at the server’s first start. More of them:"),
-    commandLine("kici-gql token create --scope viewer --name me"),
+    copyable("kici-gql token create me --scope viewer"),
     h("p", { class: "quiet" }, "It is kept in a cookie that no script can read, for 30 days."),
   );
   form.addEventListener("submit", async (event) => {

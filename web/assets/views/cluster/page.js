@@ -21,12 +21,12 @@ const TABS = [["overview", "Overview"], ...Object.entries(SURFACES).map(([key, {
 export function open(app, { params }) {
   const { fleet, clock } = app;
   const tab = params.tab in SURFACES ? params.tab : "overview";
-  const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/orchestrators` }, "Orchestrators"), " / ", name(params.cluster));
+  const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/orchestrators` }, "Orchestrators"), h("span", { class: "slash", "aria-hidden": "true" }, "/"), name(params.cluster));
   const about = h("span", { class: "row-of-marks" });
   const renameButton = h("button", { class: "button small", type: "button", disabled: true, onclick: () => rename(found()) }, icon("pen"), "Rename");
   const body = h("div", null, skeleton(4));
   const found = () => [...fleet.clusters.values()].find((each) => each.name === params.cluster);
-  const backends = new Backends(app, { fits: (backend) => backend.cluster.name === params.cluster, heard: (event) => surface?.heard(event) });
+  const backends = new Backends(app, { named: false, fits: (backend) => backend.cluster.name === params.cluster, heard: (event) => surface?.heard(event) });
   const surface = tab === "overview" ? null : new Surface(app, params.cluster, SURFACES[tab], body);
   let ages = [];
   const draw = oncePerFrame(() => {

@@ -1,8 +1,8 @@
 // Giving a cluster another name: recorded now, in force when its orchestrators next connect.
 
 import { h, name } from "../../dom.js";
-import { commandLine } from "../../components/parts.js";
-import { ask } from "../../components/dialog.js";
+import { copyable } from "../../components/copy.js";
+import { ask, tell } from "../../components/dialog.js";
 import { idempotencyKey, mutate } from "../../graphql/http.js";
 import { RENAME } from "../../clusters/documents.js";
 
@@ -22,10 +22,9 @@ export async function rename(cluster) {
     },
   });
   if (!done || instructions.length === 0) return;
-  ask({
+  tell({
     title: "One more step",
     confirm: "Done",
-    act: () => {},
-    body: [h("p", null, "These orchestrators take their name from their own host. Run there, then restart them:"), instructions.map(({ hostname, line }) => [h("p", null, "On ", name(hostname)), commandLine(line)])],
+    body: [h("p", null, "These orchestrators take their name from their own host. Run there, then restart them:"), instructions.map(({ hostname, line }) => [h("p", null, "On ", name(hostname)), copyable(line)])],
   });
 }

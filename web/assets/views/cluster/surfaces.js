@@ -2,7 +2,8 @@
 // changed, and never shown when nobody is connected who could vouch for them.
 
 import { h, name } from "../../dom.js";
-import { badge, commandLine, emptyState, facts, label, state } from "../../components/parts.js";
+import { badge, emptyState, facts, label, state } from "../../components/parts.js";
+import { copyable } from "../../components/copy.js";
 import { ask } from "../../components/dialog.js";
 import { dateTime } from "../../clock.js";
 import { words } from "../../fleet/words.js";
@@ -73,7 +74,7 @@ function securityPolicy({ settings, writes }) {
   return [
     settings.length > 0 && h("section", { class: "card section" }, h("h2", null, "Settings"), facts(settings.map(({ key, value }) => [name(key), name(value)]))),
     writes.length > 0 &&
-      h("section", { class: "section" }, h("h2", null, "Writes from outside"), table(["Operation", "From here", "On the host"], writes.map(({ operation, allowed, commandLine: line }) => [h("code", null, operation), state(allowed ? "Allowed" : "Forbidden", allowed ? "good" : "off"), line ? commandLine(line) : "–"]))),
+      h("section", { class: "section" }, h("h2", null, "Writes from outside"), table(["Operation", "From here", "On the host"], writes.map(({ operation, allowed, commandLine: line }) => [h("code", null, operation), state(allowed ? "Allowed" : "Forbidden", allowed ? "good" : "off"), line ? copyable(line) : "–"]))),
     settings.length + writes.length === 0 && emptyState("The policy is empty", "What is not named in it is allowed."),
   ];
 }

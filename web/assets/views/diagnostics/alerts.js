@@ -4,14 +4,12 @@ import { h, name, oncePerFrame, put } from "../../dom.js";
 import { dateTime, duration } from "../../clock.js";
 import { age, badge } from "../../components/parts.js";
 import { icon } from "../../components/icons.js";
-import { ask } from "../../components/dialog.js";
 import { tip } from "../../components/tooltip.js";
-import { mutate } from "../../graphql/http.js";
-import { ACKNOWLEDGE } from "../../fleet/documents.js";
 import { plural, words } from "../../fleet/words.js";
 
 const TONES = { CRITICAL: "bad", WARNING: "warn", INFO: "info" };
-const SHOWN = 5;
+/** More than these fold away, but never a single one. */
+const SHOWN = 4;
 
 export class Alerts {
   #fleet;
@@ -53,12 +51,12 @@ export class Alerts {
     // The button that somebody is about to press must not be exchanged under his finger.
     const focused = document.activeElement?.closest?.(".alert")?.dataset.id;
     const alerts = this.#fleet.openAlerts();
-    const shown = this.#all ? alerts : alerts.slice(0, SHOWN);
+    const shown = this.#all || alerts.length <= SHOWN + 1 ? alerts : alerts.slice(0, SHOWN);
     this.#shown = new Set(alerts.map(({ id }) => id));
     this.#ages = [];
     put(this.#list, shown.map((alert) => this.#alert(alert)));
     put(this.#summary, alerts.length === 0 && h("p", { class: "calm" }, icon("check"), "No open alerts"));
-    put(this.#foot, alerts.length > SHOWN && this.#more(alerts.length));
+    put(this.#foot, alerts.length > SHOWN + 1 && this.#more(alerts.length));
     if (focused) this.#list.querySelector(`[data-id="${CSS.escape(focused)}"] button:last-of-type`)?.focus();
   }
 
@@ -82,10 +80,10 @@ export class Alerts {
       h(
         "div",
         { class: "alert-text" },
-        h("div", { class: "message" }, h("strong", { class: "severity" }, words(alert.severity)), name(alert.message)),
+        h("div", { class: "message" }, h("strong", { class: "severity" }, words(alert.severity)), " ", name(alert.message)),
         h(
           "div",
-          { class: "quiet" },
+          { class: "quiet about" },
           words(alert.kind),
           " · ",
           since.element,
@@ -109,39 +107,10 @@ export class Alerts {
     return allowed ? button : tip(h("span", { class: "wrap-disabled" }, button), reason);
   }
 
-  #acknowledge(alert) {
-    const note = h("textarea", { id: "ack-note", rows: 3, maxlength: 2000, placeholder: "Such as: disk is being replaced" });
-    const until = h("select", { id: "ack-until" }, UNTIL.map(([hours, text]) => h("option", { value: hours }, text)));
-    ask({
-      title: "Acknowledge this alert",
-      confirm: "Acknowledge",
-      body: [
-        h("p", null, name(alert.message)),
-        h("label", { for: "ack-note" }, "Note for your colleagues (optional)"),
-        note,
-        h("label", { for: "ack-until" }, "It is open again"),
-        until,
-      ],
-      act: () =>
-        mutate(ACKNOWLEDGE, {
-          input: {
-            alertId: alert.id,
-            expectedVersion: alert.version,
-            note: note.value.trim() || null,
-            until: until.value ? new Date(this.#clock.now() + Number(until.value) * 3_600_000).toISOString() : null,
-          },
-        }),
-    });
+  async #acknowledge(alert) {
+    (await import("./acknowledge.js")).acknowledge(alert, this.#clock);
   }
 }
-
-const UNTIL = [
-  ["", "only when it comes back"],
-  ["1", "in 1 hour"],
-  ["4", "in 4 hours"],
-  ["24", "in 1 day"],
-  ["168", "in 7 days"],
-];
 
 function acknowledgement({ by, at, note, until }, clock) {
   const what = h("span", { class: "taken-by" }, "taken on by ", name(by), note && [": ", name(`“${note}”`)], until && ` until ${dateTime(until)}`);

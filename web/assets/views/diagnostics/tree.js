@@ -2,7 +2,8 @@
 // screen readers; only the rows near the window exist.
 
 import { h, oncePerFrame, put } from "../../dom.js";
-import { emptyState, commandLine } from "../../components/parts.js";
+import { copyable } from "../../components/copy.js";
+import { emptyState } from "../../components/parts.js";
 import { VirtualRows } from "../../components/virtual_rows.js";
 import { byName } from "../../fleet/words.js";
 import { rowMakers } from "./rows.js";
@@ -137,7 +138,7 @@ export class Tree {
       emptyState(
         "No orchestrator has ever connected",
         "Create a token of scope ORCHESTRATOR and start one; it appears here by itself.",
-        commandLine("kici-gql token create --scope orchestrator --name my-orchestrator"),
+        copyable("kici-gql token create my-orchestrator --scope orchestrator"),
       ),
     );
   }

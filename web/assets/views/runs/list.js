@@ -31,7 +31,7 @@ export function open(app, { address }) {
   const table = h(
     "div",
     { class: "table-frame", hidden: true },
-    h("table", { class: "table" }, h("caption", { class: "hidden-text" }, "Runs"), h("thead", null, h("tr", null, COLUMNS.map((title) => h("th", { scope: "col" }, title)))), body),
+    h("table", { class: "table runs" }, h("caption", { class: "hidden-text" }, "Runs"), h("thead", null, h("tr", null, COLUMNS.map((title) => h("th", { scope: "col" }, title)))), body),
   );
   const other = h("div");
   const older = h("button", { class: "button", type: "button", hidden: true, onclick: () => loadOlder() }, "Older runs");
@@ -129,9 +129,9 @@ function runRow(run, clock) {
     element: h("tr", { class: "clickable", data: { id: run.id } }, [
       h("td", { class: "fit" }, status),
       h("td", null, name(run.workflowName, { class: "strong" }), h("div", { class: "quiet" }, name(run.commitMessage ?? run.repository ?? ""))),
-      h("td", { data: { title: "Run" } }, h("a", { class: "title plain", href: `/runs/${encodeURIComponent(run.externalId)}` }, name(shortId(run.externalId)))),
+      h("td", { data: { title: "Run" } }, h("a", { class: "title id", href: `/runs/${encodeURIComponent(run.externalId)}` }, name(shortId(run.externalId)))),
       h("td", { data: { title: "Trigger" } }, run.triggerType ?? "–", run.triggeredBy && h("span", { class: "quiet" }, " by ", name(run.triggeredBy))),
-      h("td", { data: { title: "Branch" } }, run.branch ? name(run.branch) : "–", run.commitSha && [" ", h("code", { class: "quiet" }, run.commitSha.slice(0, 8))]),
+      h("td", { data: { title: "Branch" }, "data-empty": !run.branch && !run.commitSha }, run.branch ? name(run.branch) : "–", run.commitSha && [" ", h("code", { class: "quiet" }, run.commitSha.slice(0, 8))]),
       h("td", { class: "fit", data: { title: "Queued" } }, since.element),
       h("td", { class: "fit", data: { title: "Duration" } }, took),
     ]),

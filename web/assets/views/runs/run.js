@@ -50,7 +50,7 @@ class RunPage {
     const [job, step] = [address.searchParams.get("job"), address.searchParams.get("step")];
     this.#picked = job === null ? null : { job, step: step === null ? null : Number(step) };
     this.#body = h("div", { hidden: true }, this.#facts, this.#failure, h("div", { class: "run-columns" }, this.#list, this.#right));
-    const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/runs` }, "Runs"), " / ", this.#title);
+    const head = h("h1", { tabindex: "-1" }, h("a", { class: "breadcrumb", href: `${app.orgPath}/runs` }, "Runs"), h("span", { class: "slash", "aria-hidden": "true" }, "/"), this.#title);
     this.element = h("div", { class: "page" }, h("div", { class: "page-head" }, head, this.#status, h("span", { class: "grow" }), this.#actions), this.#body, this.#other);
     const timer = setInterval(() => this.#tick(), TICK_MS);
     this.#closes.push(() => clearInterval(timer));
@@ -206,8 +206,7 @@ class RunPage {
         thing = step ?? job;
         setStatus(mark, thing.status);
         setText(title, thing.name || (step ? (step.number < 0 ? "before the first step" : `step ${step.number + 1}`) : job.externalId));
-        const exit = step?.exitCode ? `exit code ${step.exitCode}` : "";
-        setText(note, [thing.errorMessage, step ? exit : job.agentId && `on ${job.agentId}`].filter(Boolean).join(" · "));
+        setText(note, noteOf(job, step));
         tick();
       },
     };
@@ -271,3 +270,13 @@ function firstInteresting(job) {
   return step?.number ?? job.stepsWithLogs.at(-1) ?? job.steps[0]?.number ?? 0;
 }
 
+/** What stands below a job or step: why it failed, told once, and where the job runs. */
+function noteOf(job, step) {
+  if (!step) {
+    const told = job.steps.some(({ errorMessage }) => errorMessage && job.errorMessage?.includes(errorMessage));
+    return [!told && job.errorMessage, job.agentId && `on ${job.agentId}`].filter(Boolean).join(" · ");
+  }
+  const { errorMessage, exitCode } = step;
+  const said = errorMessage && new RegExp(`\\b${exitCode}\\b`).test(errorMessage);
+  return [errorMessage, exitCode && !said && `exit code ${exitCode}`].filter(Boolean).join(" · ");
+}

@@ -13,7 +13,7 @@ import { WorkflowRow } from "./row.js";
 const TICK_MS = 1000;
 const COLUMNS = ["", "Name", "Repository", "Triggers", "Last triggered", "Next fire", "Source repos", "Actions"];
 const STATES = [
-  ["", "All"],
+  ["", "Any state"],
   ["enabled", "Enabled"],
   ["disabled", "Disabled"],
   ["stale", "Stale"],

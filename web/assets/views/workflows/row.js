@@ -28,6 +28,7 @@ export class WorkflowRow {
   #toggle;
   #last;
   #next = h("span");
+  #nextCell = h("td", { class: "fit", data: { title: "Next fire" } }, this.#next);
   #switch;
   #panel;
 
@@ -50,7 +51,7 @@ export class WorkflowRow {
       this.#cells.repository,
       this.#cells.triggers,
       h("td", { class: "fit", data: { title: "Last triggered" } }, this.#last.element),
-      h("td", { class: "fit", data: { title: "Next fire" } }, this.#next),
+      this.#nextCell,
       this.#cells.sources,
       h(
         "td",
@@ -84,6 +85,7 @@ export class WorkflowRow {
     );
     put(this.#cells.repository, name(workflow.repository));
     put(this.#cells.triggers, h("span", { class: "labels wrap" }, workflow.triggerTypes.map((type) => label({ name: type, kind: "AUTO" }))));
+    setAttribute(this.#cells.sources, "data-empty", workflow.sourceRepos.length === 0);
     put(this.#cells.sources, workflow.sourceRepos.length ? h("span", { class: "labels wrap" }, workflow.sourceRepos.map((each) => h("bdi", { class: "label key" }, each))) : h("span", { class: "quiet" }, "–"));
     if (this.#open) this.#fill();
   }
@@ -94,6 +96,7 @@ export class WorkflowRow {
     const ms = at ? Date.parse(at) - this.#app.clock.now() : null;
     setText(this.#next, ms === null ? "–" : ms <= 0 ? "due" : `in ${duration(ms)}`);
     if (!this.#workflow.enabled && at) setText(this.#next, "–");
+    setAttribute(this.#nextCell, "data-empty", this.#next.textContent === "–");
   }
 
   remove() {
