@@ -1,6 +1,7 @@
 """Tokens and the audit log, for admins."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -21,7 +22,7 @@ def test_a_token_is_created_shown_once_used_and_revoked(visit: Visit, org: Org) 
     secret = dialog.locator(".command").first.inner_text()
     dialog.get_by_role("button", name="I have it").click()
     row = page.locator("tbody tr", has_text="laptop of Ada")
-    for text in ("Operator", "Works for 6 d", "never"):
+    for text in ("Operator", "Expires in 6 d", "never"):
         expect(row).to_contain_text(text)
     assert secret not in page.content()
     assert org.server.execute_as(secret, "{ viewer { scope } }")["viewer"]["scope"] == "OPERATOR"
@@ -65,6 +66,10 @@ def test_the_audit_log_tells_who_did_what(visit: Visit, org: Org) -> None:
     refused = page.locator("tbody tr", has_text="alertAcknowledge")
     for text in ("Refused", "FORBIDDEN", "viewer-"):
         expect(refused).to_contain_text(text)
+    heartbeat = page.locator("tbody tr", has_text="orchestratorHeartbeat")
+    expect(heartbeat).to_have_count(0)
+    page.get_by_label("Whose acts").select_option("all")
+    expect(heartbeat.first).to_contain_text("orchestrator orchestrator-1")
     page.get_by_label("Outcome").select_option("SUCCEEDED")
     expect(refused).to_have_count(0)
     page.get_by_label("Filter by action").fill("tokenCreate")
@@ -79,3 +84,12 @@ def test_who_is_no_admin_is_told_so(visit: Visit, org: Org) -> None:
     expect(page.get_by_text("Only admins see this")).to_be_visible()
     page.get_by_role("button", name="Account").click()
     expect(page.get_by_role("menuitem", name="Settings")).to_have_count(0)
+
+
+def test_the_page_knows_all_that_people_can_do() -> None:
+    root = Path(__file__).parents[2]
+    source = (root / "web/assets/session.js").read_text()
+    listed = re.findall(r'"(\w+)"', source.partition("ACTIONS = [")[2].partition("]")[0])
+    mutations = (root / "schema.graphql").read_text().partition("type Mutation {")[2].partition("\n}")[0]
+    names = re.findall(r"^  (\w+)\(", mutations, re.MULTILINE)
+    assert sorted(listed) == sorted(name for name in names if not name.startswith("orchestrator"))

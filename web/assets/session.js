@@ -2,8 +2,8 @@
 
 import { request, RequestFailed } from "./graphql/http.js";
 
-/** The mutations that the page offers; the server says which of them the viewer may call, and why not. */
-const ACTIONS = [
+/** What people may do; the server says which of it the viewer may, and why not. The rest is done by orchestrators. */
+export const ACTIONS = [
   "alertAcknowledge",
   "workflowRunNow",
   "workflowSetEnabled",
@@ -18,6 +18,7 @@ const ACTIONS = [
   "deadLetterDiscard",
   "tokenCreate",
   "tokenRevoke",
+  "orgCreate",
 ];
 
 const VIEWER = `{

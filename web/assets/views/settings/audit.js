@@ -8,6 +8,7 @@ import { tip } from "../../components/tooltip.js";
 import { dateTime, duration } from "../../clock.js";
 import { words } from "../../fleet/words.js";
 import { request } from "../../graphql/http.js";
+import { ACTIONS } from "../../session.js";
 import { AUDIT, SUBJECTS } from "../../settings/documents.js";
 import { Reading } from "../../settings/reading.js";
 
@@ -52,23 +53,27 @@ export class Audit {
     const action = h("input", { type: "search", placeholder: "Action", "aria-label": "Filter by action", value: address.searchParams.get("action") ?? "", data: { shortcut: "/" } });
     const outcome = h("select", { "aria-label": "Outcome" }, h("option", { value: "" }, "Any outcome"), Object.entries(OUTCOMES).map(([value, [text]]) => h("option", { value }, text)));
     outcome.value = address.searchParams.get("outcome") ?? "";
+    // Orchestrators report all day long; what people did would drown in it.
+    const whose = h("select", { "aria-label": "Whose acts" }, h("option", { value: "" }, "Acts of people"), h("option", { value: "all" }, "Reports of orchestrators, too"));
+    whose.value = address.searchParams.get("whose") ?? "";
     const read = () => {
       const text = action.value.trim();
-      this.#where = { ...(text && { action: { contains: text } }), ...(outcome.value && { outcome: outcome.value }) };
+      const named = { ...(text && { contains: text }), ...(!whose.value && { oneOf: ACTIONS }) };
+      this.#where = { action: named, ...(outcome.value && { outcome: outcome.value }) };
     };
     let timer = null;
     const apply = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        this.#app.remember({ action: action.value.trim(), outcome: outcome.value });
+        this.#app.remember({ action: action.value.trim(), outcome: outcome.value, whose: whose.value });
         read();
         this.#entries = null;
         this.#reading.again();
       }, TYPING_MS);
     };
-    for (const field of [action, outcome]) field.addEventListener("input", apply);
+    for (const field of [action, outcome, whose]) field.addEventListener("input", apply);
     read();
-    return h("div", { class: "toolbar" }, h("label", { class: "search-field" }, icon("search"), action), outcome);
+    return h("div", { class: "toolbar" }, h("label", { class: "search-field" }, icon("search"), action), outcome, whose);
   }
 
   async #page(after) {

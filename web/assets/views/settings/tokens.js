@@ -69,7 +69,7 @@ export class Tokens {
     put(this.#body, shown.map((token) => this.#row(token)));
     if (focused) (this.#body.querySelector(`[data-revokes="${CSS.escape(focused)}"]`) ?? this.button).focus();
     this.#table.hidden = shown.length === 0;
-    put(this.#other, shown.length === 0 && emptyState("No token works", "Create one for whoever is to see this org."));
+    put(this.#other, shown.length === 0 && emptyState("No token is active", "Create one for whoever is to see this org."));
     this.#dead.hidden = dead === 0;
     put(this.#dead, this.#all ? "Hide those that no longer work" : `Show ${plural(dead, "token")} that no longer work${dead === 1 ? "s" : ""}`);
   }
@@ -93,10 +93,10 @@ export class Tokens {
 
   #state({ revokedAt, expiresAt }) {
     if (revokedAt) return tip(state("Revoked", "off"), () => dateTime(revokedAt));
-    if (!expiresAt) return state("Works", "good");
+    if (!expiresAt) return state("Active", "good");
     const left = Date.parse(expiresAt) - this.#app.clock.now();
     if (left <= 0) return tip(state("Expired", "off"), () => dateTime(expiresAt));
-    return tip(state(`Works for ${duration(left)}`, left < SOON_MS ? "warn" : "good"), () => `Until ${dateTime(expiresAt)}`);
+    return tip(state(`Expires in ${duration(left)}`, left < SOON_MS ? "warn" : "good"), () => dateTime(expiresAt));
   }
 
   async #create() {
