@@ -1,5 +1,7 @@
 // A long list of rows of known heights, of which only those near the window exist. The page itself scrolls.
 
+/** Rows this near to the window are made at once when somebody scrolls, those further away when there is time. */
+const NEAR_PX = 80;
 const OVERSCAN_PX = 500;
 
 export class VirtualRows {
@@ -11,6 +13,8 @@ export class VirtualRows {
   #indexes = new Map();
   #rows = new Map();
   #pinned = null;
+  #waiting = false;
+  #closed = false;
 
   /**
    * `body` is the positioned element that holds the rows. `height(item)` is in px; `make(item)` returns
@@ -20,13 +24,17 @@ export class VirtualRows {
     this.#body = body;
     this.#height = height;
     this.#make = make;
-    this.onscroll = () => this.draw();
+    this.onscroll = () => {
+      this.draw(NEAR_PX);
+      this.#soon();
+    };
     addEventListener("scroll", this.onscroll, { passive: true });
     this.resized = () => this.show(this.#items);
     addEventListener("resize", this.resized, { passive: true });
   }
 
   close() {
+    this.#closed = true;
     removeEventListener("scroll", this.onscroll);
     removeEventListener("resize", this.resized);
   }
@@ -47,24 +55,38 @@ export class VirtualRows {
       top += this.#height(item);
     });
     this.#body.style.setProperty("height", `${top}px`);
-    this.draw();
+    this.draw(OVERSCAN_PX, true);
   }
 
-  /** Make the rows that are to be seen, drop the others. */
-  draw() {
+  /** Make the rows that are to be seen, and as far as `beyond` around; drop those that are far away. `anew`: write all. */
+  draw(beyond = OVERSCAN_PX, anew = false) {
     const offset = this.#body.getBoundingClientRect().top;
-    const from = this.#at(-offset - OVERSCAN_PX);
-    const to = this.#at(-offset + innerHeight + OVERSCAN_PX);
+    const within = (px) => [this.#at(-offset - px), Math.min(this.#at(-offset + innerHeight + px), this.#items.length - 1)];
+    const [from, to] = within(OVERSCAN_PX);
+    const [first, last] = within(beyond);
     const wanted = [];
-    for (let index = from; index <= to && index < this.#items.length; index++) wanted.push(index);
+    for (let index = from; index <= to; index++) {
+      if ((index >= first && index <= last) || this.#rows.has(this.#items[index].key)) wanted.push(index);
+    }
     // The row with the focus stays where it is, however far somebody scrolls.
     const pinned = this.#pinned === null ? -1 : this.indexOf(this.#pinned);
     if (pinned >= 0 && pinned < from) wanted.unshift(pinned);
     if (pinned > to) wanted.push(pinned);
-    this.#place(wanted);
+    this.#place(wanted, anew);
   }
 
-  #place(wanted) {
+  #soon() {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    const work = () => {
+      this.#waiting = false;
+      if (!this.#closed) this.draw();
+    };
+    if (window.requestIdleCallback) requestIdleCallback(work, { timeout: 300 });
+    else setTimeout(work, 50);
+  }
+
+  #place(wanted, anew) {
     const keep = new Set(wanted.map((index) => this.#items[index].key));
     for (const [key, row] of this.#rows) {
       if (keep.has(key)) continue;
@@ -74,10 +96,13 @@ export class VirtualRows {
     let before = null;
     for (const index of wanted) {
       const item = this.#items[index];
-      const row = this.#rows.get(item.key) ?? this.#new(item);
-      row.update(item);
-      row.element.style.setProperty("transform", `translateY(${this.#tops[index]}px)`);
-      row.element.setAttribute("aria-rowindex", index + 2); // the head of the table is row 1
+      const known = this.#rows.get(item.key);
+      const row = known ?? this.#new(item);
+      if (anew || !known) {
+        row.update(item);
+        row.element.style.setProperty("transform", `translateY(${this.#tops[index]}px)`);
+        row.element.setAttribute("aria-rowindex", index + 2); // the head of the table is row 1
+      }
       const next = before ? before.nextSibling : this.#body.firstChild;
       if (next !== row.element) this.#body.insertBefore(row.element, next);
       before = row.element;
