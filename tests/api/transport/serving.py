@@ -1,8 +1,11 @@
 """A real uvicorn around the toys, and a client that speaks graphql-transport-ws by hand."""
 
 import asyncio
+import base64
 import itertools
 import json
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -118,3 +121,32 @@ class Client:
     async def closed(self) -> tuple[int | None, str | None]:
         await self.socket.wait_closed()
         return self.socket.close_code, self.socket.close_reason
+
+
+def _frame(**message: Any) -> bytes:
+    """A masked text frame; the mask is zero, so it reads as it is."""
+    body = json.dumps(message).encode()
+    if len(body) < 126:
+        return bytes([0x81, 0x80 | len(body)]) + bytes(4) + body
+    return bytes([0x81, 0x80 | 126]) + len(body).to_bytes(2, "big") + bytes(4) + body
+
+
+async def freeze(port: int, query: str, token: str = "kgq_bob") -> socket.socket:
+    """A raw socket that subscribes and never reads a byte of what it gets."""
+    loop = asyncio.get_running_loop()
+    raw = socket.socket()
+    raw.setblocking(False)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await loop.sock_connect(raw, ("127.0.0.1", port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    await loop.sock_sendall(
+        raw,
+        b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
+        + f"Sec-WebSocket-Key: {key}\r\n\r\n".encode(),
+    )
+    assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101 ")
+    await loop.sock_sendall(raw, _frame(type="connection_init", payload={"token": token}))
+    assert b"connection_ack" in await loop.sock_recv(raw, 4096)
+    await loop.sock_sendall(raw, _frame(type="subscribe", id="1", payload={"query": query}))
+    return raw

@@ -1,10 +1,8 @@
 """Peers that do not read, and the end of the server."""
 
 import asyncio
-import base64
 import contextlib
 import json
-import os
 import signal
 import socket
 import sys
@@ -19,44 +17,15 @@ import pytest
 import websockets
 
 from tests.api.transport.conftest import Connect
-from tests.api.transport.serving import Client, Server, until
+from tests.api.transport.serving import Client, Server, freeze, until
 
 Serve = Callable[..., Any]
 TICKS = "subscription { ticks { cursor values padding } }"
 
 
-def frame(**message: Any) -> bytes:
-    """A masked text frame; the mask is zero, so it reads as it is."""
-    body = json.dumps(message).encode()
-    if len(body) < 126:
-        return bytes([0x81, 0x80 | len(body)]) + bytes(4) + body
-    return bytes([0x81, 0x80 | 126]) + len(body).to_bytes(2, "big") + bytes(4) + body
-
-
-async def freeze(port: int) -> socket.socket:
-    """A raw socket that subscribes and never reads a byte of what it gets."""
-    loop = asyncio.get_running_loop()
-    raw = socket.socket()
-    raw.setblocking(False)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    await loop.sock_connect(raw, ("127.0.0.1", port))
-    key = base64.b64encode(os.urandom(16)).decode()
-    await loop.sock_sendall(
-        raw,
-        b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
-        + f"Sec-WebSocket-Key: {key}\r\n\r\n".encode(),
-    )
-    assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101 ")
-    await loop.sock_sendall(raw, frame(type="connection_init", payload={"token": "kgq_bob"}))
-    assert b"connection_ack" in await loop.sock_recv(raw, 4096)
-    await loop.sock_sendall(raw, frame(type="subscribe", id="1", payload={"query": TICKS}))
-    return raw
-
-
 @asynccontextmanager
 async def frozen(server: Server, count: int = 1) -> AsyncIterator[list[socket.socket]]:
-    sockets = [await freeze(server.port) for _ in range(count)]
+    sockets = [await freeze(server.port, TICKS) for _ in range(count)]
     await until(lambda: server.operations.groups.members >= count)
     try:
         yield sockets
@@ -233,7 +202,7 @@ async def test_sigterm_ends_the_process_within_its_time_though_peers_are_frozen(
     )
     assert process.stdout is not None
     port = int(await process.stdout.readline())
-    sockets = [await freeze(port) for _ in range(20)]
+    sockets = [await freeze(port, TICKS) for _ in range(20)]
     url = f"ws://127.0.0.1:{port}/graphql"
     subprotocol = websockets.Subprotocol("graphql-transport-ws")
     async with websockets.connect(url, subprotocols=[subprotocol], proxy=None, max_size=None) as connection:
