@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+Frame = dict[str, Any]
+
 FLEET = {
     "cluster": "id name autoNamed revision",
     "orchestrator": """id displayId connectionId version role connected liveness { state reason since } routingKeys

@@ -1,7 +1,9 @@
-"""`kill -9` in the middle of a stream of pushes, again and again: nothing acknowledged is lost, nothing is told twice."""
+"""`kill -9` or SIGTERM in the middle of a stream of pushes: nothing acknowledged is lost, nothing is told twice."""
 
 import asyncio
 import random
+import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import resuming
 from kici_gql.events import EventType
 from kici_gql.settings import Settings
+from tests.api.transport.serving import freeze
 from tests.e2e.conftest import Serve
 from tests.e2e.servers import ServerProcess
 from tests.world import Clock, secret_of, world_of
@@ -71,7 +74,7 @@ class Pusher:
         self.failures = 0
 
     async def push(self, messages: list[str]) -> None:
-        alerts = [{"dedupeKey": text, "severity": "INFO", "message": text} for text in messages]
+        alerts = [{"dedupeKey": text[:100], "severity": "INFO", "message": text} for text in messages]
         payload = {
             "query": REPORT,
             "variables": {"input": {"connectionId": self.connection_id, "alerts": alerts}},
@@ -152,3 +155,50 @@ async def test_killed_in_the_middle_of_pushes(
         assert each.messages == stored, f"{each.name}: every event exactly once, in order"
         assert set(each.kinds) <= {"SNAPSHOT", "EVENTS", "BOOKMARK"}
         assert each.kinds["SNAPSHOT"] == 1
+
+
+LIVE, FROZEN = 100, 20
+LARGE = "subscription {{ alerts {{ events {{ ... on AlertChanged {{ alert {{ {} }} }} }} }} }}".format(
+    " ".join(f"m{number}: message" for number in range(45))
+)
+
+
+async def test_asked_to_stop_among_frozen_clients(
+    sqlite_url: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty that have stopped reading, with full buffers, hold up neither the end nor the other hundred."""
+    monkeypatch.setattr(resuming, "FIRST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(resuming, "MOST_WAIT_SECONDS", 0.3)
+    token = secret_of("VIEWER")
+    server = await serve(sqlite_url)
+    answer = server.execute(
+        CONNECT, secret_of("ORCHESTRATOR"), input={"clusterName": "prod", "version": "1", "host": HOST}
+    )
+    pusher = Pusher(server, answer["orchestratorConnect"]["connectionId"])
+    frozen = [await freeze(server.port, LARGE, token) for _ in range(FROZEN)]
+    followers = [Follower(f"{n}", resuming.frames(server.http, token, FOLLOW)) for n in range(LIVE)]
+    following = [asyncio.create_task(each.follow("the end")) for each in followers]
+    while not all(each.kinds for each in followers):  # noqa: ASYNC110 - there is nothing to wait on
+        await asyncio.sleep(0.01)
+    texts = [f"{number:04} {'x' * 900}" for number in range(200)]
+
+    async def push(part: list[str]) -> None:
+        for at in range(0, len(part), ALERTS):
+            await pusher.push(part[at : at + ALERTS])
+
+    await push(texts[:130])  # some 5 MB for each frozen one: more than the kernel takes for it
+    pushing = asyncio.create_task(push(texts[130:]))
+    began = time.monotonic()
+    server.terminate()
+    assert await asyncio.to_thread(server.wait, 30) in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 10, "shutdown_seconds"
+    await asyncio.to_thread(server.start)
+    await pushing
+    await pusher.push(["the end"])
+    await asyncio.wait_for(asyncio.gather(*following), 60)
+    for each in followers:
+        assert each.messages == [*texts, "the end"], f"{each.name}: every event exactly once, in order"
+        assert each.kinds["SNAPSHOT"] == 1
+        assert set(each.kinds) <= {"SNAPSHOT", "EVENTS", "BOOKMARK"}
+    for raw in frozen:
+        raw.close()
