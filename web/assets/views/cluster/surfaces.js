@@ -15,7 +15,7 @@ export const SURFACES = {
   "security-policy": {
     title: "Security policy",
     surface: "SECURITY_POLICY",
-    selection: "data: securityPolicy { reportedAt settings { key value } writes { operation allowed commandLine } }",
+    selection: "data: securityPolicy { reportedAt settings { key value } writes { operation state commandLine } }",
     show: securityPolicy,
   },
   environments: {
@@ -70,11 +70,13 @@ function names(texts, none = "none") {
 
 const title = (text) => name(text, { class: "title" });
 
+const WRITES = { ALLOWED: ["Allowed", "good"], SEALED_ONLY: ["Sealed values only", "warn"], DISABLED: ["Forbidden", "off"] };
+
 function securityPolicy({ settings, writes }) {
   return [
     settings.length > 0 && h("section", { class: "card section" }, h("h2", null, "Settings"), facts(settings.map(({ key, value }) => [name(key), name(value)]))),
     writes.length > 0 &&
-      h("section", { class: "section" }, h("h2", null, "Writes from outside"), table(["Operation", "From here", "On the host"], writes.map(({ operation, allowed, commandLine: line }) => [h("code", null, operation), state(allowed ? "Allowed" : "Forbidden", allowed ? "good" : "off"), line ? copyable(line) : "–"]))),
+      h("section", { class: "section" }, h("h2", null, "Writes from outside"), table(["Operation", "From here", "On the host"], writes.map(({ operation, state: told, commandLine: line }) => [h("code", null, operation), state(...(WRITES[told] ?? [told, "off"])), line ? copyable(line) : "–"]))),
     settings.length + writes.length === 0 && emptyState("The policy is empty", "What is not named in it is allowed."),
   ];
 }
