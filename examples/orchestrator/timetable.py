@@ -23,7 +23,9 @@ def next_fire(schedule: Schedule, after: datetime) -> datetime | None:
     except (KeyError, ValueError, OSError):
         raise ValueError(f"{timezone!r} is no time zone") from None
     try:
-        return next(CronSim(cron, after.astimezone(zone)), None)
+        moments = (moment.astimezone(UTC) for moment in CronSim(cron, after.astimezone(zone)))
+        # When a clock was set back, cronsim names times of the hour's first pass again.
+        return next((moment for moment in moments if moment > after), None)
     except CronSimError:
         raise ValueError(f"{cron!r} is no cron expression") from None
 

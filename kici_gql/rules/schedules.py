@@ -6,7 +6,7 @@ with a wildcard in hours or minutes follow the elapsed time instead.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,38 @@ class BadSchedule(ValueError):
     """The text says what is wrong with the expression or the time zone."""
 
 
+class _Schedule(CronSim):
+    """cronsim 2.8 expects that clocks change by whole hours, and never at midnight; here they may do as they like.
+
+    Only schedules with a wildcard in hours or minutes walk through real time and come past here with a time zone.
+    """
+
+    def advance_month(self) -> None:
+        super().advance_month()
+        self._leave_gap()
+
+    def advance_day(self) -> bool:
+        advanced = super().advance_day()
+        self._leave_gap()
+        return advanced
+
+    def advance_hour(self) -> bool:
+        """Go to the next hour that is wanted, from one full hour of the clock on the wall to the next."""
+        if self.dt.hour in self.hours:
+            return False
+        while self.dt.hour not in self.hours:
+            self.tick(seconds=3600 - self.dt.minute * 60 - self.dt.second)
+            if self.dt.hour == 0:
+                break  # another day: is it wanted?
+        return True
+
+    def _leave_gap(self) -> None:
+        """A day that begins with a gap begins behind it."""
+        zone: tzinfo | None = self.dt.tzinfo
+        if zone is not None:
+            self.dt = self.dt.astimezone(UTC).astimezone(zone)
+
+
 def next_fire(cron: str, timezone: str | None, after: datetime) -> datetime | None:
     """The first time behind `after`, in UTC; None when there is none in the next decades. Raises BadSchedule."""
     try:
@@ -24,10 +56,11 @@ def next_fire(cron: str, timezone: str | None, after: datetime) -> datetime | No
     except (KeyError, ValueError, OSError) as error:
         raise BadSchedule(f"{(timezone or '')[:80]!r} is not a time zone of the IANA database") from error
     try:
-        moment = next(CronSim(cron, after.astimezone(zone)), None)
+        moments = (moment.astimezone(UTC) for moment in _Schedule(cron, after.astimezone(zone)))
+        # In the second pass of a repeated hour cronsim answers with fixed times of the first, which is over.
+        return next((moment for moment in moments if moment > after), None)
     except (CronSimError, ValueError) as error:
         raise BadSchedule(f"{cron[:80]!r} is not a cron expression of five fields") from error
-    return None if moment is None else moment.astimezone(UTC)
 
 
 def next_fire_of(triggers: Iterable[dict[str, Any]], after: datetime) -> datetime | None:

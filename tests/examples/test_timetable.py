@@ -37,6 +37,13 @@ def test_the_zone_is_its_own_also_when_the_clock_changes() -> None:
     assert times == [datetime(2026, 3, 28, 2, 30, tzinfo=UTC), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)]
 
 
+def test_in_an_hour_that_is_repeated_a_fixed_time_fires_once() -> None:
+    # Berlin, 25 October 2026: at 01:00 UTC it is 02:00 for the second time.
+    start = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    times = fired(("45 2 * * *", "Europe/Berlin"), start, 4, timedelta(minutes=5))
+    assert times == [datetime(2026, 10, 25, 0, 45, tzinfo=UTC)]
+
+
 def test_a_clock_that_is_set_back_fires_nothing_again() -> None:
     table = Timetable(NOON)
     schedule = {"it": [("30 12 * * *", None)]}
