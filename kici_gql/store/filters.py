@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-import orjson
-from sqlalchemy import ColumnElement, Integer, Text, and_, cast, not_, or_, true
+from sqlalchemy import Boolean, ColumnElement, Integer, Text, and_, literal, not_, or_, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
@@ -90,15 +89,13 @@ def _clause(model: type[SQLModel], condition: Condition) -> ColumnElement[bool]:
         in_time: ColumnElement[bool] = column >= moment if condition.operator == "since" else column < moment
         return in_time
     if condition.operator == "has":
-        # The list is stored as JSON text, where a whole quoted item can stand nowhere but as an item.
-        items = [orjson.dumps(value).decode() for value in condition.values]
-        return or_(*(_holds(cast(column, Text), item) for item in items))
-    return or_(*(_holds(_LowerInSql(column), _lower(text)) for text in condition.values))
+        return or_(*(_HasItemInSql(column, literal(value, Text)) for value in condition.values))
+    return or_(*(_contains(column, _lower(text)) for text in condition.values))
 
 
-def _holds(whole: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-    """Whether a text has another in it, to the letter: LIKE takes a case for another on SQLite."""
-    return _PlaceInSql(whole, part) > 0 if part else true()
+def _contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    """Whether a text has another in it: LIKE has wildcards, and on SQLite opinions about letter cases."""
+    return _PlaceInSql(_LowerInSql(column), part) > 0 if part else true()
 
 
 # Databases disagree about the case of letters beyond A to Z, and so with Python: those keep theirs.
@@ -124,6 +121,25 @@ def _compile_place(element: _PlaceInSql, compiler: Any, **options: Any) -> str:
 @compiles(_PlaceInSql, "postgresql")
 def _compile_place_for_postgresql(element: _PlaceInSql, compiler: Any, **options: Any) -> str:
     return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+class _HasItemInSql(FunctionElement[bool]):
+    """Whether a list that is stored as JSON has a text among its items."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_HasItemInSql)
+def _compile_has_item(element: _HasItemInSql, compiler: Any, **options: Any) -> str:
+    items, wanted = (compiler.process(each, **options) for each in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({items}) AS item WHERE item.value = {wanted})"  # noqa: S608 - a column and a parameter
+
+
+@compiles(_HasItemInSql, "postgresql")
+def _compile_has_item_for_postgresql(element: _HasItemInSql, compiler: Any, **options: Any) -> str:
+    items, wanted = (compiler.process(each, **options) for each in element.clauses)
+    return f"jsonb_exists(CAST({items} AS jsonb), {wanted})"
 
 
 class _LowerInSql(FunctionElement[str]):

@@ -128,6 +128,9 @@ FINDS: list[tuple[str, list[str], Condition, bool]] = [
     ("x", ["ab"], Condition("labels", "has", ("a",)), False),
     ("x", ["ü"], Condition("labels", "has", ("ü",)), True),
     ("x", ['q"q\\'], Condition("labels", "has", ('q"q\\',)), True),
+    ("x", ['q"a'], Condition("labels", "has", ("a",)), False),  # written as "q\"a"
+    ("x", ['"'], Condition("labels", "has", ("",)), False),
+    ("x", ["a,", "b"], Condition("labels", "has", (",",)), False),
     ("x", [], Condition("labels", "has", ("",)), False),
     ("x", [""], Condition("labels", "has", ("",)), True),
 ]
