@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "kici_gql"
 
 # From the ground up. Modules of one row don't import each other; inside one folder anything goes that is no cycle.
 ROWS = (
-    {"errors", "settings"},
+    {"errors", "settings", "words"},
     {"events", "tables"},
     {"rules", "store"},
     {"auth", "feed"},
@@ -30,7 +30,7 @@ ROW = {unit: height for height, units in enumerate(ROWS) for unit in units}
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 # These think and do no I/O: they take values and the time, and return values.
-PURE = ("errors", "events", "rules", "relay.session", "relay.messages")
+PURE = ("errors", "words", "events", "rules", "relay.session", "relay.messages")
 IMPURE = {"asyncio", "socket", "subprocess", "threading"}
 IMPURE |= {"aiosqlite", "alembic", "asyncpg", "sqlalchemy", "sqlmodel"}
 IMPURE |= {"broadcaster", "redis", "httpx", "starlette", "strawberry", "uvicorn", "websockets"}

@@ -96,6 +96,11 @@ def test_importing_the_package_costs_nothing() -> None:
     assert python("-c", loaded).split() == ["kici_gql"]
 
 
+def test_the_command_line_loads_a_heavy_library_only_when_it_needs_it() -> None:
+    loaded = python("-c", "import sys, kici_gql.cli; print(*sys.modules)").split()
+    assert not {"alembic", "gql", "pydantic", "sqlalchemy", "starlette", "strawberry"} & set(loaded)
+
+
 def test_every_import_is_a_declared_dependency() -> None:
     declared = {project(line) for line in PYPROJECT["project"]["dependencies"]}
     imported = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from kici_gql.cli.options import DatabaseUrl, settings_from
-from kici_gql.tables import TokenScope
+from kici_gql.words import TokenScope
 
 if TYPE_CHECKING:
     from kici_gql.settings import Settings
@@ -49,7 +49,7 @@ def token_create(
     from kici_gql.actions import tokens as actions
     from kici_gql.auth import new_secret
 
-    expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
+    expires_at = None if expires_in_days is None else _now() + timedelta(days=expires_in_days)
     wish = actions.TokenWish(name, scope, cluster, expires_at)
     secret = new_secret()
 
@@ -124,8 +124,12 @@ def db_renew_epochs(database_url: DatabaseUrl = None) -> None:
     )
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _past(moment: datetime | None) -> bool:
-    return moment is not None and moment <= datetime.now(UTC)
+    return moment is not None and moment <= _now()
 
 
 def _write(settings: "Settings", org: str | None, work: Callable[["Tx"], T]) -> T:
@@ -140,13 +144,12 @@ def _write(settings: "Settings", org: str | None, work: Callable[["Tx"], T]) -> 
 
 
 async def _transaction(settings: "Settings", org: str | None, work: Callable[["Tx"], T]) -> T:
-    from kici_gql.app.prepare import utc_now
     from kici_gql.errors import NotFound
     from kici_gql.store import Store, migrations
     from kici_gql.store.orgs import org_by_slug
 
     await migrations.upgrade(settings.database_url)
-    store = Store(settings, utc_now)
+    store = Store(settings, _now)
     await store.open()
     try:
         org_id = None

@@ -20,7 +20,8 @@ from kici_gql.tables.fleet import (
 from kici_gql.tables.ids import Prefix, new_id
 from kici_gql.tables.log import Alert, LogEntry
 from kici_gql.tables.runs import Job, JobFigures, LogChunk, Run, RunBucket, Step
-from kici_gql.tables.words import (
+from kici_gql.tables.workflows import Command, Registry, Workflow
+from kici_gql.words import (
     AlertKind,
     AlertSeverity,
     AlertState,
@@ -37,7 +38,6 @@ from kici_gql.tables.words import (
     Surface,
     TokenScope,
 )
-from kici_gql.tables.workflows import Command, Registry, Workflow
 
 __all__ = [
     "Agent",

@@ -9,7 +9,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kici_gql.tables.columns import big_column, json_column, word_column
-from kici_gql.tables.words import AuditOutcome, TokenScope
+from kici_gql.words import AuditOutcome, TokenScope
 
 
 class Org(SQLModel, table=True):

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kici_gql.tables.columns import json_column, table_of, word_column
-from kici_gql.tables.words import BackendHealth, Liveness, OrchestratorRole, ScalerType, Surface
+from kici_gql.words import BackendHealth, Liveness, OrchestratorRole, ScalerType, Surface
 
 
 class Cluster(SQLModel, table=True):

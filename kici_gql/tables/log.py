@@ -12,7 +12,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kici_gql.tables.columns import big_column, json_column, word_column
-from kici_gql.tables.words import AlertKind, AlertSeverity, AlertState
+from kici_gql.words import AlertKind, AlertSeverity, AlertState
 
 
 class LogEntry(SQLModel, table=True):

@@ -12,7 +12,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kici_gql.tables.columns import big_column, json_column, word_column
-from kici_gql.tables.words import JobStatus, RunStatus, StepStatus
+from kici_gql.words import JobStatus, RunStatus, StepStatus
 
 _FILTERS = ("status", "workflow_name", "branch", "repository", "trigger_type", "cluster_id", "workflow_id")
 

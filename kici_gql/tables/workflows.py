@@ -10,7 +10,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kici_gql.tables.columns import json_column, word_column
-from kici_gql.tables.words import CommandKind, CommandState
+from kici_gql.words import CommandKind, CommandState
 
 
 class Registry(SQLModel, table=True):
