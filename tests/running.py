@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-from sqlmodel import SQLModel
-
 from kici_gql.actions import commands, logs, runs, wishes, workflows
 from kici_gql.actions.perform import Done
 from kici_gql.api.mutations.run_inputs import (
@@ -20,8 +17,7 @@ from kici_gql.api.mutations.run_inputs import (
     WorkflowInputInput,
     WorkflowReportInput,
 )
-from kici_gql.store.records import fetch_all
-from kici_gql.tables import Job, JobStatus, Run, RunStatus, StepStatus, Workflow, table_of
+from kici_gql.tables import Job, JobStatus, Run, RunStatus, StepStatus, Workflow
 from tests.world import World
 
 START = datetime(2026, 1, 31, 11, tzinfo=UTC)
@@ -29,13 +25,6 @@ START = datetime(2026, 1, 31, 11, tzinfo=UTC)
 
 def moment(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
-
-
-async def rows(world: World, model: type[SQLModel], **equal: Any) -> list[Any]:
-    """Rows of one table, oldest first: quicker than `World.rows`, which reads the whole database."""
-    table = table_of(model)
-    query = select(table).where(*(table.c[name] == value for name, value in equal.items()))
-    return list(await world.store.read(fetch_all, query.order_by(*table.primary_key.columns), model))
 
 
 def run_of(run_id: str = "r1", status: RunStatus | None = None, **more: Any) -> RunReportInput:
@@ -102,7 +91,7 @@ class Cluster:
         """A workflow of the cluster, reported."""
         wanted = workflow_of(**more)
         await self.workflows(wanted)
-        [row] = await rows(self.world, Workflow, external_id=wanted.registration_id)
+        [row] = await self.world.rows(Workflow, external_id=wanted.registration_id)
         return row
 
     async def run_now(self, workflow: Any, key: str | None = None, **inputs: str) -> Done:
@@ -111,8 +100,8 @@ class Cluster:
     async def running(self, run: str = "r1", job: str = "j1") -> tuple[Any, Any]:
         """A run with one job, both running."""
         await self.report(run_of(run, RunStatus.RUNNING, jobs=[job_of(job, JobStatus.RUNNING)]))
-        [run_row] = await rows(self.world, Run, external_id=run)
-        [job_row] = await rows(self.world, Job, run_id=run_row.id, external_id=job)
+        [run_row] = await self.world.rows(Run, external_id=run)
+        [job_row] = await self.world.rows(Job, run_id=run_row.id, external_id=job)
         return run_row, job_row
 
 

@@ -185,14 +185,6 @@ class World:
                 yield next(iter(answer["data"].values()))
 
 
-class _Row:
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__.update(values)
-
-    def __repr__(self) -> str:
-        return repr(self.__dict__)
-
-
 def _dump(connection: Connection, without: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     metadata: MetaData = SQLModel.metadata
     return {

@@ -18,12 +18,12 @@ from kici_gql.errors import (
 )
 from kici_gql.rules.workflows import InputType
 from kici_gql.tables import Command, CommandState, Run, RunStatus, Workflow
-from tests.running import Cluster, cluster, declared, rows, run_of
+from tests.running import Cluster, cluster, declared, run_of
 from tests.world import Clock, World
 
 
 async def one(world: World, command_id: str) -> Any:
-    [row] = await rows(world, Command, id=command_id)
+    [row] = await world.rows(Command, id=command_id)
     return row
 
 
@@ -38,11 +38,11 @@ async def test_the_same_key_five_times_at_once(any_world: World) -> None:
     found = await asyncio.gather(*[home.run_now(workflow, "key", target="x") for _ in range(5)])
     assert sorted(done.replayed for done in found) == [False, True, True, True, True]
     assert len({(done.result["run_id"], done.result["command_id"], str(done.cursor)) for done in found}) == 1
-    assert len(await rows(any_world, Run)) == len(await rows(any_world, Command)) == 1
+    assert len(await any_world.rows(Run)) == len(await any_world.rows(Command)) == 1
     with pytest.raises(IdempotencyConflict):
         await home.run_now(workflow, "key", target="y")
     await home.run_now(workflow, "other key", target="x")
-    assert len(await rows(any_world, Run)) == 2
+    assert len(await any_world.rows(Run)) == 2
 
 
 async def test_one_key_is_one_callers_and_one_actions(any_world: World) -> None:
@@ -59,7 +59,7 @@ async def test_run_now_announces_its_run_at_once(world: World) -> None:
     home = await cluster(world)
     workflow = await home.workflow(inputs=[declared("n", type=InputType.NUMBER, default="1")])
     done = await home.run_now(workflow)
-    [run] = await rows(world, Run)
+    [run] = await world.rows(Run)
     assert (run.id, run.status, run.workflow_id) == (done.result["run_id"], RunStatus.PENDING, workflow.id)
     assert (run.trigger_type, run.triggered_by, run.inputs) == ("manual", "operator", {"n": "1"})
     command = await one(world, done.result["command_id"])
@@ -88,7 +88,7 @@ async def test_what_can_not_be_run(world: World) -> None:
     for scope in ("VIEWER", "ORCHESTRATOR"):
         with pytest.raises(Forbidden):
             await wishes.run_now(world.call(scope), workflow.id, {"target": "x"}, None)
-    assert await rows(world, Run) == await rows(world, Command) == []
+    assert await world.rows(Run) == await world.rows(Command) == []
 
 
 @pytest.mark.parametrize("goodbye", [True, False])
@@ -98,7 +98,7 @@ async def test_a_disconnected_cluster_is_an_error_and_nothing_is_half_written(
     home = await cluster(any_world)
     workflow = await home.workflow()
     await home.report(run_of(status=RunStatus.RUNNING))
-    [run] = await rows(any_world, Run)
+    [run] = await any_world.rows(Run)
     if goodbye:
         await orchestrators.disconnect(any_world.call("ORCHESTRATOR"), home.connection_id, None)
     else:
@@ -125,7 +125,7 @@ async def asked(home: Cluster) -> tuple[Any, Any]:
     """A run that was asked for: its row and its command's."""
     workflow = await home.workflow()
     done = await home.run_now(workflow)
-    [run] = await rows(home.world, Run, id=done.result["run_id"])
+    [run] = await home.world.rows(Run, id=done.result["run_id"])
     return run, await one(home.world, done.result["command_id"])
 
 
@@ -152,7 +152,7 @@ async def test_a_refused_run_has_failed(any_world: World) -> None:
     home = await cluster(any_world)
     run, command = await asked(home)
     await home.answer(command.id, False, "no agent has these labels")
-    [run] = await rows(any_world, Run, id=run.id)
+    [run] = await any_world.rows(Run, id=run.id)
     assert (run.status, run.failure_reason) == (RunStatus.FAILED, "no agent has these labels")
 
 
@@ -166,13 +166,13 @@ async def test_nobody_answers(any_world: World, clock: Clock) -> None:
     row = await one(any_world, command.id)
     assert (row.state, row.due_at) == (CommandState.EXPIRED, None)
     assert row.message
-    [run] = await rows(any_world, Run, id=run.id)
+    [run] = await any_world.rows(Run, id=run.id)
     assert (run.status, run.status_by_server) == (RunStatus.FAILED, True)
     # A late answer tells what really happened.
     await home.answer(command.id)
     assert (await one(any_world, command.id)).state is CommandState.SUCCEEDED
     await home.report(run_of(run.external_id, RunStatus.SUCCESS))
-    [run] = await rows(any_world, Run, id=run.id)
+    [run] = await any_world.rows(Run, id=run.id)
     assert (run.status, run.failure_reason) == (RunStatus.SUCCESS, None)
 
 
@@ -202,20 +202,20 @@ async def test_switching_and_deleting_happen_when_they_are_answered(any_world: W
     )
     call = any_world.call("OPERATOR")
     done = await wishes.set_enabled(call, workflow.id, False, None, None)
-    assert (await rows(any_world, Workflow))[0].enabled
+    assert (await any_world.rows(Workflow))[0].enabled
     await home.answer(done.result["command_id"])
-    [workflow] = await rows(any_world, Workflow)
+    [workflow] = await any_world.rows(Workflow)
     assert not workflow.enabled
     with pytest.raises(VersionConflict):
         await wishes.delete(call, workflow.id, True, workflow.revision - 1, None)
     done = await wishes.delete(call, workflow.id, True, workflow.revision, None)
-    [active] = await rows(any_world, Run, external_id="r1")
+    [active] = await any_world.rows(Run, external_id="r1")
     assert done.result["run_ids"] == [active.id]
     assert (await one(any_world, done.result["command_id"])).payload["runIds"] == ["r1"]
     twice = await wishes.delete(call, workflow.id, False, None, None)
     assert twice.result["run_ids"] == []
     await home.answer(done.result["command_id"])
-    assert await rows(any_world, Workflow) == []
+    assert await any_world.rows(Workflow) == []
     await home.answer(twice.result["command_id"])
     with pytest.raises(NotFound):
         await wishes.delete(call, workflow.id, False, None, None)
@@ -242,12 +242,12 @@ async def test_running_again(any_world: World) -> None:
         await wishes.rerun(call, run.id, None)
     await home.report(run_of(run.external_id, RunStatus.FAILED, branch="main", commit_sha="abc"))
     done = await wishes.rerun(call, run.id, None)
-    [again] = await rows(any_world, Run, id=done.result["run_id"])
+    [again] = await any_world.rows(Run, id=done.result["run_id"])
     assert (again.parent_run, again.original_run) == (run.external_id, run.external_id)
     assert (again.branch, again.commit_sha, again.trigger_type) == ("main", "abc", "rerun")
     await home.report(run_of(again.external_id, RunStatus.FAILED))
     third = await wishes.rerun(call, again.id, None)
-    [third] = await rows(any_world, Run, id=third.result["run_id"])
+    [third] = await any_world.rows(Run, id=third.result["run_id"])
     assert (third.parent_run, third.original_run) == (again.external_id, run.external_id)
     await home.workflows(full=True)
     with pytest.raises(Conflict):

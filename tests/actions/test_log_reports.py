@@ -9,7 +9,7 @@ from kici_gql.errors import InvalidInput, LimitExceeded, NotFound
 from kici_gql.settings import Settings
 from kici_gql.store import Tx, logs
 from kici_gql.tables import LogChunk, Run
-from tests.running import cluster, part_of, rows
+from tests.running import cluster, part_of
 from tests.world import Clock, World, world_of
 
 PAGE = """query ($last: Int, $before: Int, $after: Int! = -1, $first: Int) { org { run(id: "r1") { jobs {
@@ -45,7 +45,7 @@ async def test_a_long_part_becomes_several_chunks(world: World) -> None:
     home = await cluster(world)
     await home.running()
     await home.log(part_of(0, numbers(0, 1201)), part_of(0, ["other step"], step=3))
-    found = [(row.first_line, row.last_line) for row in await rows(world, LogChunk, step=0)]
+    found = [(row.first_line, row.last_line) for row in await world.rows(LogChunk, step=0)]
     assert found == [(0, 499), (500, 999), (1000, 1200)]
     answer = await world.data(PAGE)
     assert answer["org"]["run"]["jobs"][0]["stepsWithLogs"] == [0, 3]
@@ -60,7 +60,7 @@ async def test_what_finds_no_room_shows_as_a_hole(sqlite_url: str, clock: Clock)
         assert (done.result["stored"], done.result["dropped"]) == (10, 1)
         done = await home.log(part_of(11, ["y" * 99] * 5), part_of(20, ["z" * 23]))
         assert (done.result["stored"], done.result["dropped"]) == (1, 5)
-        [run] = await rows(world, Run)
+        [run] = await world.rows(Run)
         assert run.log_bytes == 1024
         answer = await world.data(PAGE)
         log = answer["org"]["run"]["jobs"][0]["log"]
@@ -77,7 +77,7 @@ async def test_a_line_may_not_be_endless(world: World, line: str) -> None:
         await home.log(part_of(0, ["fine", line]))
     assert ".".join(caught.value.path or ()) == "parts.0.lines.1"
     assert len(caught.value.message) < 200
-    assert await rows(world, LogChunk) == []
+    assert await world.rows(LogChunk) == []
     assert (await home.log(part_of(0, ["x" * 65_536, "\0 \x1b[31m\n \U0001f680"]))).result["stored"] == 2
 
 
@@ -106,7 +106,7 @@ async def test_logs_of_another_clusters_run_are_refused_whole(any_world: World) 
         with pytest.raises(NotFound) as caught:
             await other.log(part_of(0, ["mine"], run="r2"), part)
         assert caught.value.path == ("parts", "1")
-    assert await rows(any_world, LogChunk) == []
+    assert await any_world.rows(LogChunk) == []
 
 
 async def test_old_lines_go_and_make_room(any_world: World, clock: Clock) -> None:
@@ -121,7 +121,7 @@ async def test_old_lines_go_and_make_room(any_world: World, clock: Clock) -> Non
         return logs.trim(tx.connection, tx.org_id, older_than, 1)
 
     assert [await any_world.store.transaction(any_world.org_id, trim) for _ in range(3)] == [1, 1, 0]
-    [run] = await rows(any_world, Run)
+    [run] = await any_world.rows(Run)
     assert run.log_bytes == len("new") + 1
     answer = await any_world.data(PAGE)
     log = answer["org"]["run"]["jobs"][0]["log"]

@@ -14,7 +14,7 @@ from kici_gql.api.mutations.run_inputs import RunReportInput
 from kici_gql.errors import InvalidInput, LimitExceeded, UnknownConnection
 from kici_gql.events import EventType
 from kici_gql.tables import Job, JobFigures, JobStatus, Run, RunBucket, RunStatus, Step, StepStatus, Workflow
-from tests.running import cluster, job_of, moment, rows, run_of, step_of, workflow_of
+from tests.running import cluster, job_of, moment, run_of, step_of, workflow_of
 from tests.world import World
 
 _number = count()
@@ -65,9 +65,9 @@ def plain(row: Any) -> dict[str, Any]:
 
 async def state_of(world: World, external_id: str) -> Any:
     """All that is known of a run, its jobs and steps, without what counts changes."""
-    [run] = await rows(world, Run, external_id=external_id)
-    jobs = {row.id: row for row in await rows(world, Job, run_id=run.id)}
-    steps = await rows(world, Step, run_id=run.id)
+    [run] = await world.rows(Run, external_id=external_id)
+    jobs = {row.id: row for row in await world.rows(Job, run_id=run.id)}
+    steps = await world.rows(Step, run_id=run.id)
     return (
         plain(run),
         {job.external_id: plain(job) for job in jobs.values()},
@@ -100,7 +100,7 @@ async def test_neither_order_nor_repeats_matter(
 async def figures_are_right(world: World) -> None:
     """The kept figures equal those that counting from the beginning gives."""
     counted: dict[datetime, list[int]] = {}
-    for run in await rows(world, Run):
+    for run in await world.rows(Run):
         start = run.queued_at.replace(minute=run.queued_at.minute // 5 * 5, second=0, microsecond=0)
         of = counted.setdefault(start, [0] * 6)
         timed = run.status in {"SUCCESS", "FAILED"} and run.duration_ms is not None
@@ -108,11 +108,11 @@ async def figures_are_right(world: World) -> None:
         counted[start] = [a + b for a, b in zip(of, [*found, run.duration_ms if timed else 0], strict=True)]
     kept = {
         row.start: [row.runs, row.succeeded, row.failed, row.cancelled, row.timed, row.duration_ms]
-        for row in await rows(world, RunBucket)
+        for row in await world.rows(RunBucket)
     }
     assert {start: figures for start, figures in kept.items() if any(figures)} == counted
-    jobs = [row.status for row in await rows(world, Job)]
-    [figures] = await rows(world, JobFigures) or [JobFigures(org_id="", queued=0, running=0)]
+    jobs = [row.status for row in await world.rows(Job)]
+    [figures] = await world.rows(JobFigures) or [JobFigures(org_id="", queued=0, running=0)]
     assert figures.queued == sum(status in {"PENDING", "QUEUED"} for status in jobs)
     assert figures.running == sum(status in {"RUNNING", "RECOVERING", "CANCELLING"} for status in jobs)
 
@@ -144,7 +144,7 @@ async def test_steps_end_with_their_job_and_a_late_word_of_their_own_counts(any_
     await home.report(run_of(at=moment(9), jobs=[job_of(status=JobStatus.FAILED)]))
 
     async def statuses() -> list[str]:
-        return [str(row.status) for row in sorted(await rows(any_world, Step), key=lambda row: row.number)]
+        return [str(row.status) for row in sorted(await any_world.rows(Step), key=lambda row: row.number)]
 
     assert await statuses() == ["SUCCESS", "FAILED", "FAILED"]
     await home.report(run_of(at=moment(2), jobs=[job_of(steps=[step_of(2, StepStatus.RUNNING)])]))
@@ -159,7 +159,7 @@ async def test_a_verdict_of_ours_gives_way_to_reports_and_not_the_other_way_roun
     home = await cluster(any_world)
     workflow = await home.workflow()
     first, second = await home.run_now(workflow), await home.run_now(workflow)
-    [one, two] = await rows(any_world, Run)
+    [one, two] = await any_world.rows(Run)
     one, two = (one, two) if one.id == first.result["run_id"] else (two, one)
     assert second.result["run_id"] == two.id
     await home.report(
@@ -167,14 +167,14 @@ async def test_a_verdict_of_ours_gives_way_to_reports_and_not_the_other_way_roun
     )
     any_world.clock.advance(any_world.settings.command_seconds + 1)  # type: ignore[attr-defined]
     await commands.expire(any_world.store, any_world.store.now())
-    [one] = await rows(any_world, Run, id=one.id)
+    [one] = await any_world.rows(Run, id=one.id)
     assert (one.status, one.status_by_server) == (RunStatus.FAILED, True)
     assert one.failure_reason
     assert one.completed_at is not None
-    [two] = await rows(any_world, Run, id=two.id)
+    [two] = await any_world.rows(Run, id=two.id)
     assert (two.status, two.status_by_server, two.failure_reason) == (RunStatus.SUCCESS, False, None)
     await home.report(run_of(one.external_id, RunStatus.RUNNING, at=moment(0), started_at=moment(0)))
-    [one] = await rows(any_world, Run, id=one.id)
+    [one] = await any_world.rows(Run, id=one.id)
     assert (one.status, one.status_by_server) == (RunStatus.RUNNING, False)
     assert (one.failure_reason, one.completed_at, one.duration_ms) == (None, None, None)
     await figures_are_right(any_world)
@@ -186,12 +186,12 @@ async def test_durations_follow_from_the_times_unless_they_are_told(any_world: W
     step = step_of(0, StepStatus.SUCCESS, started_at=moment(10), completed_at=moment(11))
     job = job_of(status=JobStatus.SUCCESS, duration_ms=7, steps=[step], **times)
     await home.report(run_of("r1", RunStatus.SUCCESS, jobs=[job], **times), run_of("r2", RunStatus.RUNNING))
-    [one] = await rows(any_world, Run, external_id="r1")
-    [two] = await rows(any_world, Run, external_id="r2")
+    [one] = await any_world.rows(Run, external_id="r1")
+    [two] = await any_world.rows(Run, external_id="r2")
     assert (one.duration_ms, one.duration_order_ms, one.queued_at) == (2500, 2500, moment(10))
     assert (two.duration_ms, two.duration_order_ms, two.queued_at) == (None, -1, any_world.store.now())
-    assert [row.duration_ms for row in await rows(any_world, Job)] == [7]
-    assert [row.duration_ms for row in await rows(any_world, Step)] == [1000]
+    assert [row.duration_ms for row in await any_world.rows(Job)] == [7]
+    assert [row.duration_ms for row in await any_world.rows(Step)] == [1000]
 
 
 async def test_a_run_is_a_trigger_of_its_workflow_whenever_that_becomes_known(any_world: World) -> None:
@@ -199,9 +199,9 @@ async def test_a_run_is_a_trigger_of_its_workflow_whenever_that_becomes_known(an
     workflow = await home.workflow()
     await home.report(run_of(status=RunStatus.RUNNING, at=moment(1)))
     await home.report(run_of(workflow_name="build", queued_at=moment(0), at=moment(0)))
-    [workflow] = await rows(any_world, Workflow)
+    [workflow] = await any_world.rows(Workflow)
     assert workflow.last_triggered_at == moment(0)
-    [run] = await rows(any_world, Run)
+    [run] = await any_world.rows(Run)
     assert run.workflow_id == workflow.id
 
 
@@ -223,7 +223,7 @@ async def test_malformed(world: World, told: RunReportInput, path: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         await home.report(told)
     assert ".".join(caught.value.path or ()) == path
-    assert await rows(world, Run) == []
+    assert await world.rows(Run) == []
 
 
 async def test_too_many_and_twice(world: World) -> None:
@@ -240,7 +240,7 @@ async def test_a_cluster_reports_only_runs_of_its_own(any_world: World) -> None:
     [mine] = await home.report(run_of(status=RunStatus.RUNNING))
     [theirs] = await other.report(run_of(status=RunStatus.FAILED))
     assert mine != theirs
-    [row] = await rows(any_world, Run, id=mine)
+    [row] = await any_world.rows(Run, id=mine)
     assert row.status is RunStatus.RUNNING
     stranger = await cluster(any_world, "prod", "one", org="other")
     home.connection_id = stranger.connection_id

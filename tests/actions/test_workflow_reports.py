@@ -9,14 +9,14 @@ from kici_gql.actions import workflows
 from kici_gql.api.mutations.run_inputs import TriggerInput, WorkflowReportInput
 from kici_gql.errors import InvalidInput, LimitExceeded
 from kici_gql.tables import Registry, Run, RunStatus, Workflow
-from tests.running import cluster, moment, rows, run_of, schedule, workflow_of
+from tests.running import cluster, moment, run_of, schedule, workflow_of
 from tests.world import Clock, World
 
 HEALTH = "{ org { workflowRegistry { version announcedVersion syncStatus error updatedAt } } }"
 
 
 async def names(world: World) -> list[str]:
-    return sorted(row.external_id for row in await rows(world, Workflow))
+    return sorted(row.external_id for row in await world.rows(Workflow))
 
 
 async def test_full_delta_and_removed(any_world: World) -> None:
@@ -39,13 +39,13 @@ async def test_what_did_not_change_is_not_told(world: World) -> None:
     home = await cluster(world)
     told = workflow_of(triggers=[schedule("0 5 * * *")])
     await home.workflows(told, registry_version="v1")
-    [before] = await rows(world, Workflow)
+    [before] = await world.rows(Workflow)
     seen = len(await world.events())
     await home.workflows(told, registry_version="v1")
-    assert (await rows(world, Workflow)) == [before]
+    assert (await world.rows(Workflow)) == [before]
     assert len(await world.events()) == seen
     await home.workflows(workflow_of(enabled=False), registry_version="v1")
-    [after] = await rows(world, Workflow)
+    [after] = await world.rows(Workflow)
     assert (after.id, after.revision, after.enabled) == (before.id, before.revision + 1, False)
 
 
@@ -54,7 +54,7 @@ async def test_runs_outlive_their_workflow(any_world: World) -> None:
     await home.workflow()
     await home.report(run_of(status=RunStatus.RUNNING, registration_id="w1", workflow_name="build"))
     await home.workflows(full=True)
-    [run] = await rows(any_world, Run)
+    [run] = await any_world.rows(Run)
     assert (run.workflow_id, run.workflow_name) == (None, "build")
 
 
@@ -88,7 +88,7 @@ async def test_next_fire_is_told_or_worked_out_and_rolls_on(world: World, clock:
     )
 
     async def next_fires() -> dict[str, Any]:
-        return {row.external_id: row.next_fire_at for row in await rows(world, Workflow)}
+        return {row.external_id: row.next_fire_at for row in await world.rows(Workflow)}
 
     one = clock().replace(hour=13, minute=0, second=0, microsecond=0)
     assert await next_fires() == {"told": soon, "worked-out": one, "past": one, "none": None}
@@ -102,11 +102,11 @@ async def test_the_latest_trigger_counts_whoever_knows_of_it(world: World) -> No
     home = await cluster(world)
     await home.workflows(workflow_of(last_triggered_at=moment(100)))
     await home.workflows(workflow_of(last_triggered_at=moment(50)))
-    [row] = await rows(world, Workflow)
+    [row] = await world.rows(Workflow)
     assert row.last_triggered_at == moment(100)
     await home.report(run_of(registration_id="w1", queued_at=moment(200)))
     await home.workflows(workflow_of(last_triggered_at=moment(150)))
-    [row] = await rows(world, Workflow)
+    [row] = await world.rows(Workflow)
     assert row.last_triggered_at == moment(200)
 
 
@@ -168,7 +168,7 @@ async def test_malformed(world: World, told: WorkflowReportInput, path: str) -> 
         await home.workflows(told, workflow_of("good"))
     assert ".".join(caught.value.path or ()) == path
     assert await names(world) == []
-    assert [row for row in await rows(world, Registry) if row.updated_at is not None] == []
+    assert [row for row in await world.rows(Registry) if row.updated_at is not None] == []
 
 
 async def test_limits(world: World) -> None:

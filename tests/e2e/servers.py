@@ -96,6 +96,7 @@ class ServerProcess:
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {token or self.admin}"},
             timeout=30,
+            verify=False,  # there is no TLS here, and to read all certificates takes 30 ms
         ).json()
         return answer
 
@@ -106,7 +107,7 @@ class ServerProcess:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.http}/readyz", timeout=1).status_code == 200
+            return httpx.get(f"{self.http}/readyz", timeout=1, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -82,7 +82,7 @@ class Pusher:
         headers = {"Authorization": f"Bearer {secret_of('ORCHESTRATOR')}"}
         while True:
             try:
-                async with httpx.AsyncClient(timeout=10) as client:
+                async with httpx.AsyncClient(timeout=10, verify=False) as client:
                     answer = await client.post(f"{self.server.http}/graphql", json=payload, headers=headers)
                 if answer.json()["data"]["orchestratorReportAlerts"]["__typename"].endswith("Success"):
                     self.acknowledged += messages

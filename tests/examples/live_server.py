@@ -48,7 +48,7 @@ class LiveServer:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=1, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -75,6 +75,7 @@ class LiveServer:
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {token}"},
             timeout=10,
+            verify=False,  # there is no TLS here, and to read all certificates takes 30 ms
         ).json()
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]

@@ -10,7 +10,7 @@ import pytest
 from kici_gql.actions import commands
 from kici_gql.api.engine.faults import RequestRefused, StreamBroken
 from kici_gql.tables import Command, CommandState, JobStatus, RunStatus, StepStatus, Workflow
-from tests.running import cluster, job_of, rows, run_of, step_of, workflow_of
+from tests.running import cluster, job_of, run_of, step_of, workflow_of
 from tests.world import Clock, World, nothing_more
 
 Frame = dict[str, Any]
@@ -128,7 +128,7 @@ async def test_metrics_fold_a_burst(world: World) -> None:
 
 
 async def ask(world: World, home: Any) -> str:
-    [workflow] = await rows(world, Workflow)
+    [workflow] = await world.rows(Workflow)
     done = await home.run_now(workflow)
     command_id: str = done.result["command_id"]
     return command_id
@@ -139,8 +139,8 @@ async def test_commands_are_delivered_and_given_again_until_they_are_answered(an
     second = await any_world.connect("prod", "two")
     await home.workflow()
     [one] = [await ask(any_world, home)]
-    [addressed] = await rows(any_world, Command)
-    if addressed.orchestrator_id != (await rows(any_world, Command))[0].orchestrator_id:
+    [addressed] = await any_world.rows(Command)
+    if addressed.orchestrator_id != (await any_world.rows(Command))[0].orchestrator_id:
         pytest.fail("a command has one addressee")
     connection = home.connection_id
 
@@ -154,12 +154,12 @@ async def test_commands_are_delivered_and_given_again_until_they_are_answered(an
     async with listen() as frames:
         first = await take(frames)
         assert [each["id"] for each in first["snapshot"]["commands"]] == [one]
-        assert (await rows(any_world, Command, id=one))[0].state is CommandState.DELIVERED
+        assert (await any_world.rows(Command, id=one))[0].state is CommandState.DELIVERED
         two = await ask(any_world, home)
         frame = await take(frames)
         assert [event["command"]["id"] for event in frame["events"]] == [two]
         assert frame["previousCursor"] == first["cursor"]
-        assert (await rows(any_world, Command, id=two))[0].state is CommandState.DELIVERED
+        assert (await any_world.rows(Command, id=two))[0].state is CommandState.DELIVERED
     async with listen() as frames:  # killed before it answered
         assert [each["id"] for each in (await take(frames))["snapshot"]["commands"]] == [one, two]
     async with listen(after=first["cursor"]) as frames:  # it had kept its place
@@ -201,7 +201,7 @@ async def test_a_replaced_connection_is_sent_nothing_more(world: World) -> None:
         with pytest.raises(StreamBroken) as caught:
             await take(frames)
         assert caught.value.errors[0]["extensions"]["code"] == "UNKNOWN_CONNECTION"
-    [row] = await rows(world, Command, id=command_id)
+    [row] = await world.rows(Command, id=command_id)
     assert row.state is CommandState.PENDING
 
 
