@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADMIN = "kgq_docs-admin-0123456789abcdef"
-_START_SECONDS = 45.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Running:
             env=self.env,
             text=True,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=True,
         )
         return done.stdout

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 class LiveServer:

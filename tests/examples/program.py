@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-END_SECONDS = 15.0
+END_SECONDS = 50.0
 
 
 class Program:

@@ -17,7 +17,7 @@ from tests.examples.conftest import EXAMPLES, Eventually
 from tests.examples.live_server import LiveServer
 from tests.examples.program import Program, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 ORCHESTRATOR = EXAMPLES / "local_orchestrator.py"
 WATCH = EXAMPLES / "watch_fleet.py"

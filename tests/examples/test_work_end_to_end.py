@@ -16,7 +16,7 @@ from tests.examples.live_server import LiveServer
 from tests.examples.program import lives
 from tests.examples.workbench import Workbench, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
 def workflow(name: str, *scripts: str, more: str = "") -> str:
