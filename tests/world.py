@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -131,11 +132,8 @@ class World:
 
     async def rows(self, model: type[SQLModel], **equal: Any) -> list[Any]:
         """All rows of a table, or all agents with their figures, in order of their keys."""
-        return [
-            row
-            for row in map(_Row, await self.store.read(_rows, table_of(model)))
-            if all(getattr(row, name) == value for name, value in equal.items())
-        ]
+        rows = [SimpleNamespace(**row) for row in await self.store.read(_rows, table_of(model))]
+        return [row for row in rows if all(getattr(row, name) == value for name, value in equal.items())]
 
     async def dump(self, *without: str) -> dict[str, list[dict[str, Any]]]:
         """The whole database, except some tables."""

@@ -56,11 +56,7 @@ PASSING = {"id", "run_id", "job_id", "external_id", "revision", "updated_at"}
 
 
 def plain(row: Any) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in row._mapping.items()  # noqa: SLF001
-        if name not in PASSING
-    }
+    return {name: value for name, value in vars(row).items() if name not in PASSING}
 
 
 async def state_of(world: World, external_id: str) -> Any:

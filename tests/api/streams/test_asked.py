@@ -9,7 +9,7 @@ from kici_gql.api.engine.faults import RequestRefused
 from kici_gql.tables import Workflow
 from tests.api.streams.test_runs import COMMANDS as ADDRESSED
 from tests.api.streams.test_runs import ask, take
-from tests.running import cluster, rows
+from tests.running import cluster
 from tests.world import Clock, World, nothing_more
 
 ASKED = """subscription ($org: String! = "default", $where: CommandWhere, $after: Cursor) {
@@ -113,7 +113,7 @@ async def test_an_orchestrator_gets_all_of_its_commands(world: World) -> None:
 async def test_the_other_org_is_not_seen(world: World) -> None:
     home = await cluster(world)
     await home.workflow()
-    [workflow] = await rows(world, Workflow)
+    [workflow] = await world.rows(Workflow)
     async with aclosing(world.frames(ASKED, by=world.viewer("ADMIN", org="other"), org="other")) as seen:
         await take(seen)
         await home.run_now(workflow)
