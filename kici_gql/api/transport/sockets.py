@@ -7,12 +7,13 @@ waits for the buffer to drain. `transport.abort()` is the only way out, and ASGI
 import array
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import uvicorn
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -118,11 +119,30 @@ def connection_of(scope: Scope) -> Connection | None:
 
 
 class ImpatientHttp(_Impatient, HttpToolsProtocol):
-    """For HTTP, where an event stream may have such a peer."""
+    """For HTTP, where an event stream may have such a peer.
+
+    Stock uvicorn tells only the request that came last that the peer has left. A stream with another request pipelined
+    behind it would write on, and fail.
+    """
+
+    _earlier: tuple[RequestResponseCycle, ...] = ()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: _extension(self.transport)}
+
+    def on_headers_complete(self) -> None:
+        earlier = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not earlier:
+            waiting = (*self._earlier, earlier)
+            self._earlier = tuple(each for each in waiting if each is not None and not each.response_complete)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in self._earlier:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
 
 
 class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
@@ -152,6 +172,19 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         """Larger messages than from everybody: for a peer that has shown who it is."""
         self.conn.max_message_size = size
 
+    def send_receive_event_to_app(self) -> None:
+        """Stock uvicorn logs a stack trace for a peer whose text is not UTF-8, and tells it no reason."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.conn.send_close(1007, "a text message must be UTF-8")
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # uvicorn forgets to note it, and logs an error for every refusal
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.transport.abort()
@@ -164,6 +197,14 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         if self._last_call is not None:
             self._last_call.cancel()
         super().connection_lost(exc)
+
+
+def _is_utf8(parts: Sequence[bytes]) -> bool:
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def http_protocol(stalled_seconds: float) -> type[ImpatientHttp]:

@@ -96,6 +96,26 @@ async def test_an_event_stream_that_nobody_reads_is_cut_off(serve: Serve) -> Non
         raw.close()
 
 
+async def test_a_stream_ends_with_its_peer_though_another_request_waits_behind_it(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps({"query": TICKS}).encode()
+    head = (
+        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer kgq_bob\r\nAccept: text/event-stream\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write((head.encode() + body) * 3)
+    await until(lambda: server.operations.groups.members == 1)
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while server.operations.groups.members:
+            server.log.add(1)  # only a write tells: nothing is read while a request waits
+            await asyncio.sleep(0.02)
+        await until(lambda: server.endpoint.gate.connections == 0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_frozen_peer_whose_token_ends_is_cut_off_within_a_second(serve: Serve) -> None:
     async with serve() as server:
         server.log.padding = "x" * 200_000

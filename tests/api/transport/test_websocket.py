@@ -115,6 +115,15 @@ async def test_malformed_frames_close_with_4400(
     assert caplog.records == []
 
 
+async def test_text_that_is_not_utf8_closes_with_1007_and_costs_no_line_in_the_log(
+    server: Server, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await connect(server)
+    await client.socket.send(b"\xff\xfe", text=True)
+    assert await client.closed() == (1007, "a text message must be UTF-8")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_socket_that_never_says_who_it_is_is_closed(serve: Serve, connect: Connect) -> None:
     async with serve(TransportOptions(init_seconds=0.05)) as server:
         client = await connect(server, init=False)
@@ -177,10 +186,17 @@ async def test_the_server_pings(serve: Serve, connect: Connect) -> None:
     ],
 )
 async def test_handshakes_are_refused_with_a_reason(
-    server: Server, connect: Connect, arguments: dict[str, Any], status: int, text: str
+    server: Server,
+    connect: Connect,
+    arguments: dict[str, Any],
+    status: int,
+    text: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(websockets.InvalidStatus) as caught:
         await connect(server, **arguments)
+    await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert caught.value.response.status_code == status
     assert text in json.loads(caught.value.response.body)["errors"][0]["message"]
 
