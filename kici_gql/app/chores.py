@@ -8,6 +8,7 @@ from functools import partial
 
 from kici_gql.actions import commands, presence, workflows
 from kici_gql.auth import Authenticator
+from kici_gql.errors import Unavailable
 from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, audit, log, logs, orgs, questions
 
@@ -83,7 +84,10 @@ async def _forever(chore: Callable[[], Awaitable[float]]) -> None:
     while True:
         try:
             seconds = await chore()
-        except Exception:  # noqa: BLE001 - the database may be away for a while
+        except Unavailable as error:  # an outage is no fault of ours, and would be a stack trace a second
+            _log.warning("a chore failed; trying again: %s", error.message)
+            seconds = SWEEP_SECONDS
+        except Exception:  # noqa: BLE001 - whatever else it was, the next try may be better
             _log.exception("a chore failed; trying again")
             seconds = SWEEP_SECONDS
         await asyncio.sleep(max(0.02, seconds))

@@ -83,6 +83,7 @@ class Bus:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(1):
                     await bus.disconnect()
+            await _end_listener(bus)
 
     async def _ring(self, bus: Broadcast) -> None:
         await bus.publish(_CHANNEL, _PING)
@@ -101,3 +102,11 @@ class Bus:
         org_id, _, seq = message.rpartition(":")
         if org_id and seq.isdigit():
             self._on_ring(org_id, int(seq))
+
+
+async def _end_listener(bus: Broadcast) -> None:
+    """A backend that could not connect leaves its listener behind, and asyncio logs an error for each."""
+    listener = getattr(bus._backend, "_listener", None)  # noqa: SLF001 - nobody else holds it
+    if isinstance(listener, asyncio.Task):
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)

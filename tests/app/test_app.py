@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from kici_gql.app import create_app, prepare
 from kici_gql.app.chores import Chores
 from kici_gql.auth import Authenticator
-from kici_gql.errors import InvalidInput
+from kici_gql.errors import InvalidInput, Unavailable
 from kici_gql.events import Event, EventType
 from kici_gql.settings import Settings
 from kici_gql.tables import Audit, Idempotency, Token
@@ -172,8 +172,17 @@ async def test_tokens_tell_when_they_were_used(any_world: World, clock: Clock) -
     assert used == {any_world.viewer("VIEWER", org).token_id: clock() for org in ("default", "other")}
 
 
+@pytest.mark.parametrize(
+    ("failure", "traced"),
+    [(ValueError("wrong"), True), (Unavailable("the database can't be reached"), False)],
+)
 async def test_a_chore_that_fails_is_done_again(
-    sqlite_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    failure: Exception,
+    traced: bool,
+    sqlite_url: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     from kici_gql.app import chores as module
 
@@ -186,7 +195,7 @@ async def test_a_chore_that_fails_is_done_again(
             nonlocal calls
             calls += 1
             if calls == 1:
-                raise OSError("the database is away")
+                raise failure
             return 0.02
 
         monkeypatch.setattr(chores, "_sweep", failing)
@@ -196,3 +205,4 @@ async def test_a_chore_that_fails_is_done_again(
                 await asyncio.sleep(0.01)
         await chores.stop()
     assert "a chore failed" in caplog.text
+    assert ("Traceback" in caplog.text) == traced, "an outage is told in a line"

@@ -1,6 +1,7 @@
 """The doorbell between processes, and what is left when it breaks."""
 
 import asyncio
+import gc
 import secrets
 import time
 from collections.abc import Callable
@@ -156,3 +157,15 @@ async def test_a_bus_that_breaks_mid_stream_leaves_no_gap(
         assert await asyncio.wait_for(reader, 10) == list(range(1, 61))
         for world in (one, two):
             await until(lambda: world.feed.bus.restarts > 0)  # noqa: B023
+
+
+async def test_nothing_is_left_of_a_bus_that_could_not_connect(caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus("redis://127.0.0.1:1", lambda *_: None)
+    await bus.open()
+    async with asyncio.timeout(10):
+        while bus.restarts < 2:  # noqa: ASYNC110 - there is nothing to wait on
+            await asyncio.sleep(0.01)
+    await bus.close()
+    gc.collect()
+    assert not any("pending" in record.message for record in caplog.records)
+    assert all("broadcaster" not in repr(task) for task in asyncio.all_tasks())
