@@ -132,11 +132,10 @@ class ImpatientHttp(_Impatient, HttpToolsProtocol):
         self.scope["extensions"] = {EXTENSION: _extension(self.transport)}
 
     def on_headers_complete(self) -> None:
-        earlier = self.cycle
+        earlier: RequestResponseCycle | None = self.cycle
         super().on_headers_complete()
-        if self.cycle is not earlier:
-            waiting = (*self._earlier, earlier)
-            self._earlier = tuple(each for each in waiting if each is not None and not each.response_complete)
+        if earlier is not None and earlier is not self.cycle:
+            self._earlier = tuple(each for each in (*self._earlier, earlier) if not each.response_complete)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for cycle in self._earlier:
