@@ -49,7 +49,7 @@ class KiciError(Exception):
     """Base of all errors a caller may see; `message` says what was wrong, `hint` what would be right."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self, message: str, *, hint: str | None = None, path: Sequence[str | int] | None = None
@@ -123,8 +123,20 @@ class ClusterDisconnected(KiciError):
 
 
 class LimitExceeded(KiciError):
+    """`passing`: the limit is on what goes on at once. What is too much by itself will be too much tomorrow as well."""
+
     code = ErrorCode.LIMIT_EXCEEDED
-    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: Sequence[str | int] | None = None,
+        passing: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.retryable = passing
 
 
 class Unavailable(KiciError):

@@ -79,7 +79,8 @@ class RelayEndpoint:
     def _admit(self, viewer: Viewer) -> Callable[[], None]:
         limit = self._settings.max_connections_per_token
         if self._tokens[viewer.token_id] >= limit:
-            raise LimitExceeded(f"too many connections of this token: max_connections_per_token={limit}")
+            message = f"too many connections of this token: max_connections_per_token={limit}"
+            raise LimitExceeded(message, passing=True)
         self._tokens[viewer.token_id] += 1
 
         def leave() -> None:

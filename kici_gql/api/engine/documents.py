@@ -135,7 +135,6 @@ class Documents:
 
 
 def _too_much(message: str) -> FormattedError:
-    # LIMIT_EXCEEDED is retryable elsewhere; the same document will be too much tomorrow as well.
     return faults.problem(message, ErrorCode.LIMIT_EXCEEDED, retryable=False)
 
 

@@ -63,7 +63,7 @@ class Execution:
                     ), None
         except TimeoutError:
             seconds = self._limits.query_seconds
-            late = LimitExceeded(f"The query took longer than query_seconds={seconds:g}.")
+            late = LimitExceeded(f"The query took longer than query_seconds={seconds:g}.", passing=True)
             return answer(None, [faults.from_known(late)]), None
 
     async def mutation(

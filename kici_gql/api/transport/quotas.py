@@ -24,6 +24,7 @@ class Quota:
             raise LimitExceeded(
                 f"Too many {self._what}: the limit is {self._name}={self._limit}.",
                 hint=f"Close some first, or raise KICI_GQL_{self._name.upper()}.",
+                passing=True,
             )
         self._held[key] += 1
         given_back = False

@@ -105,8 +105,9 @@ def test_a_quota_counts_each_key_and_names_itself() -> None:
     quota = Quota("max_things", 2, "things")
     first, _ = quota.take("a"), quota.take("a")
     quota.take("b")
-    with pytest.raises(LimitExceeded, match="max_things=2"):
+    with pytest.raises(LimitExceeded, match="max_things=2") as caught:
         quota.take("a")
+    assert caught.value.retryable
     first()
     first()
     assert quota.held("a") == 1
