@@ -53,7 +53,14 @@ def health_routes(observed: Observed) -> list[Route]:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route(
+            "/health", readyz
+        ),  # where `kici-admin diagnose` looks: the Platform's URL with /health for /ws
+        Route("/metrics", metrics),
+    ]
 
 
 class _Figures(Collector):

@@ -80,6 +80,8 @@ async def test_how_it_is(database_url: str) -> None:
         assert (await client.get("/healthz")).text == "ok\n"
         ready = await client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (200, True)
+        diagnosed = await client.get("/health")  # what `kici-admin diagnose` asks of the Platform
+        assert (diagnosed.status_code, diagnosed.json()) == (200, ready.json())
         await query(client, "{ viewer { scope } }")
         metrics = (await client.get("/metrics")).text
         for name in (
