@@ -160,6 +160,8 @@ def _add_run(tx: Tx, row: Run) -> None:
 
 
 def _note_trigger(tx: Tx, row: Run) -> None:
+    if row.status_by_server:
+        return  # announced, and perhaps refused: it counts when its orchestrator speaks of it
     workflow = records.by_id(tx.connection, Workflow, tx.org_id, row.workflow_id) if row.workflow_id else None
     if workflow is not None:
         workflow_actions.triggered(tx, workflow, row.queued_at)
@@ -175,7 +177,8 @@ def _change_run(tx: Tx, row: Run, changes: dict[str, Any]) -> Run:
         new = records.change(tx.connection, Run, row.id, derived)
     _recount(tx, row, new)
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))
-    if (new.workflow_id, new.queued_at) != (row.workflow_id, row.queued_at):
+    before = (row.workflow_id, row.queued_at, row.status_by_server)
+    if (new.workflow_id, new.queued_at, new.status_by_server) != before:
         _note_trigger(tx, new)
     return new
 

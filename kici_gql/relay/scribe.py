@@ -34,6 +34,9 @@ from kici_gql.tables import Liveness, Orchestrator, Surface
 
 logger = logging.getLogger("kici_gql.relay")
 
+MAX_AT_ONCE = 50
+"""Reports of runs that share a transaction at most: others, heartbeats above all, wait while it is written."""
+
 
 class Scribe:
     """Writes for one connection. Nothing that an orchestrator tells can raise here: what is refused is logged."""
@@ -64,10 +67,13 @@ class Scribe:
             logger.debug("nobody to say goodbye for: %s", error.message)
 
     async def write(self, effects: Sequence[Effect]) -> None:
-        """Everything in its order; reports of runs and lines that follow each other share a transaction."""
+        """Everything in its order; reports of runs and lines that follow each other share transactions."""
         together: list[Tell | Print] = []
         for effect in effects:
             if isinstance(effect, Tell | Print):
+                if _reports(together) + _reports([effect]) > MAX_AT_ONCE:
+                    await self._tell(together)
+                    together = []
                 together.append(effect)
                 continue
             await self._tell(together)
@@ -139,6 +145,10 @@ class Scribe:
     async def _change(self, values: Result) -> None:
         work = partial(_change, call=self.call, connection_id=self.connection_id, values=values)
         await perform(self.call, Action("orchestratorReportInventory", work))
+
+
+def _reports(effects: Iterable[Tell | Print]) -> int:
+    return sum(len(effect.runs) for effect in effects if isinstance(effect, Tell))
 
 
 def _change(tx: Tx, call: Call, connection_id: str, values: Result) -> Result:

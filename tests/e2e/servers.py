@@ -41,6 +41,11 @@ class ServerProcess:
         return f"ws://127.0.0.1:{self.port}/graphql"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def relay(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,9 @@ import pytest
 from kici_gql.actions import wishes
 from kici_gql.errors import Unavailable
 from kici_gql.relay import endpoint as endpoint_module
+from kici_gql.relay import scribe as scribe_module
 from kici_gql.relay.messages.codes import Close
+from kici_gql.store import Tx
 from kici_gql.tables import (
     Agent,
     Cluster,
@@ -280,6 +282,8 @@ async def test_a_refusal_is_the_commands_answer(relay: Relay) -> None:
         await wishes.run_now(world.call("OPERATOR"), workflow.id, {}, None)
         command = await one(world, Command, state="FAILED")
         assert command.message == "Workflow is disabled"
+        after = await workflow_named(world, "nightly")
+        assert after.last_triggered_at == workflow.last_triggered_at, "it was not triggered"
         [run] = await world.rows(Run)
         assert (run.status, run.failure_reason) == ("FAILED", "Workflow is disabled")
 
@@ -364,3 +368,20 @@ async def test_both_ingresses_do_the_same(relay: Relay) -> None:
     async with relay.link():
         await world.connect("probe-one", "pushed")
         assert {row.instance_id for row in await world.rows(Orchestrator)} >= {"pushed"}
+
+
+async def test_a_long_replay_lets_others_in_between(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction takes only so many runs: whoever wants to write meanwhile is held up by one of them, not by all."""
+    sizes: list[int] = []
+    take = scribe_module.runs.take
+
+    def noting(tx: Tx, cluster_id: str, told: Sequence[Any]) -> list[str]:
+        sizes.append(len(told))
+        return take(tx, cluster_id, told)
+
+    monkeypatch.setattr(scribe_module.runs, "take", noting)
+    runs = [{"runId": f"run-{number}", "workflowName": "w", "status": "success"} for number in range(170)]
+    async with relay.link() as link:
+        link.say({"type": "state.replay", "messageId": "m", "runs": runs, "timestamp": 1795440185955})
+    assert await relay.world.rows(Run, external_id="run-169")
+    assert sizes == [50, 50, 50, 20]

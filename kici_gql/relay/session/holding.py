@@ -10,7 +10,7 @@ from kici_gql.relay.session.effects import Effect, Print, Tell
 MAX_HELD = 12_000
 """Frames held at most. An orchestrator keeps up to 10 000 during an outage, and sends them all before our ack."""
 MAX_HELD_BYTES = 64 * 1024 * 1024
-REPLAY_PAGE = 200
+REPLAY_PAGE = 50
 MAX_SEEN = 5000
 
 Telemetry = Run | Lines | Replay | JobContext
