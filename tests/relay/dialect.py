@@ -8,7 +8,7 @@ Frame = dict[str, Any]
 
 
 def to_09(frame: Frame) -> list[Frame]:
-    """The frames that say the same in 0.9: contexts, a three-state policy, a replay in pieces, news that we ignore."""
+    """The frames that say the same in 0.9: contexts, a three-state policy, a replay in pieces, `unroutable`, news that we ignore."""
     new = copy.deepcopy(frame)
     match frame["type"]:
         case "auth.request" | "orch.capabilities.update":
@@ -23,6 +23,8 @@ def to_09(frame: Frame) -> list[Frame]:
                 "triggeredByAgentLabel": None,
                 "failureClass": "step_failure",
             }
+        case "job.status.forward" if new["status"] == "failed":
+            new["status"] = "unroutable"  # 0.9 says so where no agent matched; it means the same
         case "log.chunk":
             new["stream"] = "stdout"
     return [*_BEFORE.get(frame["type"], ()), new]

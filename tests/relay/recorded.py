@@ -68,6 +68,11 @@ def frames(name: str) -> list[Frame]:
     ]
 
 
+def announced(name: str) -> list[Frame]:
+    """The capabilities that the orchestrator announced, one after the other."""
+    return [row.frame for row in _load(name) if row.frame.get("type") == "orch.capabilities.update"]
+
+
 def answers(name: str, type_: str) -> list[Frame]:
     return [row.frame for row in _load(name) if row.sent and row.frame.get("type") == type_]
 

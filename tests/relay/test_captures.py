@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from kici_gql.relay.messages.introduction import WriteState
 from kici_gql.rules import merging
 from tests.relay.dialect import to_09
-from tests.relay.recorded import NAMES, Book, Player, details, frames
+from tests.relay.recorded import NAMES, Book, Player, announced, details, frames
 
 # What a capture leaves behind: runs, jobs, steps, lines. A change of these numbers is a change of what is understood.
 LEFT = {
@@ -109,6 +110,22 @@ def test_cut_and_resumed_it_leads_to_the_same_state(name: str, seed: int) -> Non
 def test_in_the_dialect_of_09_it_leads_to_the_same_state(name: str) -> None:
     assert state(played(name, to_09).book) == state(played(name).book)
     assert state(played(name, to_09, cuts=3, seed=1).book) == state(played(name).book)
+
+
+def test_in_the_dialect_of_09_the_write_policy_is_the_same() -> None:
+    told = announced("write-policy")
+    old, new = Player(), Player(dialect=to_09)
+    old.introduce()
+    new.introduce()
+    denied = set()
+    for frame in told:
+        old.say(frame)
+        new.say(frame)
+        for operation in ("backends.test", "registration.delete", "contexts.create", "secrets.set"):
+            known = old.session.capabilities.write_state(operation)
+            assert new.session.capabilities.write_state(operation) is known
+            denied |= {operation} if known is WriteState.DISABLED else set()
+    assert denied == {"backends.test", "registration.delete"}
 
 
 @pytest.mark.parametrize("name", NAMES)
