@@ -23,6 +23,11 @@ LOOK_SECONDS = 5.0
 """How often the log is looked at although no bell rang: the most that a lost ring can cost."""
 _READ_ENTRIES = 500
 
+WATCHED_SECONDS = 40.0
+"""How long an org counts as watched after a reader of heartbeats was seen: every open stream looks more often."""
+_TELL_SECONDS = 10.0
+_WATCHED = "watched/"
+
 
 class Expired(Exception):
     """The log can't be followed from this position; the text says why."""
@@ -46,6 +51,7 @@ class Feed:
         self._tails: dict[str, Tail] = {}
         self._opening: dict[str, asyncio.Task[Tail]] = {}
         self._behind: set[str] = set()
+        self._seen: dict[str, float] = {}
         self._newest: dict[str, int] = {}
         self._catch_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +106,8 @@ class Feed:
 
     async def after(self, org_id: str, cursor: Cursor, topics: Collection[Topic], max_events: int) -> Page:
         """What is behind the cursor now, of these topics; perhaps nothing. Raises Expired."""
+        if Topic.HEARTBEATS in topics:
+            self._notice_reader(org_id)
         tail = await self._tail(org_id)
         found = tail.after(cursor.seq, topics, max_events)
         if found is not None and cursor.epoch == tail.epoch:
@@ -113,6 +121,17 @@ class Feed:
     async def moved(self, org_id: str, cursor: Cursor) -> None:
         """Wait until the org's log has anything behind the cursor, whatever its topic."""
         await (await self._tail(org_id)).moved(cursor.seq)
+
+    def watched(self, org_id: str) -> bool:
+        """Whether anybody, in any process, follows the org's heartbeats now, or did a moment ago."""
+        seen = self._seen.get(org_id)
+        return seen is not None and asyncio.get_running_loop().time() - seen < WATCHED_SECONDS
+
+    def _notice_reader(self, org_id: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._seen.get(org_id, -_TELL_SECONDS) >= _TELL_SECONDS:
+            self._seen[org_id] = now
+            self.bus.ring(_WATCHED + org_id, 0)
 
     async def _tail(self, org_id: str) -> Tail:
         tail = self._tails.get(org_id)
@@ -136,6 +155,9 @@ class Feed:
             self.on_entry(entry)
 
     def _heard(self, org_id: str, seq: int) -> None:
+        if org_id.startswith(_WATCHED):
+            self._seen[org_id.removeprefix(_WATCHED)] = asyncio.get_running_loop().time()
+            return
         tail = self._tails.get(org_id)
         if tail is not None and seq > tail.last:
             self._fall_behind(org_id, seq)

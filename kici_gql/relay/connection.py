@@ -139,6 +139,8 @@ class Connection:
     def _think(self, message: Message | None) -> list[Effect]:
         if self._farewell is not None:
             return self._session.close(*self._farewell)
+        if self.scribe is not None and self._process.feed.watched(self.scribe.call.viewer.org_id):
+            self._session.watched(self._loop.time())
         if message is None:
             return self._session.tick(self._loop.time())
         text = message.get("text")

@@ -1,16 +1,14 @@
 """200 stock orchestrators of 20 agents each on one process: how long from a heartbeat at /ws to a subscriber's frame.
 
-Each orchestrator beats every `PERIOD_SECONDS`, all of them spread over that time, and answers the question that follows with
-figures that nobody else sends. Measured is the time from the beat to the frame that carries them: the question, its
-answer, the commit and the stream are all in it.
+Each orchestrator beats every `PERIOD_SECONDS`, all of them spread over that time, and answers the questions that follow. Measured is
+the time from the beat to the next frame that tells of this orchestrator: in most of them the question, its answer, the
+commit and the stream.
 """
 
 import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import orjson
@@ -28,29 +26,29 @@ REQUESTS = ["dashboard.diagnostics", "dashboard.registrations.list", "dashboard.
 CREATE = """mutation ($input: TokenCreateInput!) {
   tokenCreate(input: $input) { ... on TokenCreateSuccess { secret } ... on Error { message } } }"""
 FOLLOW = """subscription { heartbeats { cursor events {
-    ... on OrchestratorHeartbeat { memoryUsedMb } ... on AgentHeartbeat { agentId memoryUsedMb } } } }"""
+    ... on OrchestratorHeartbeat { displayId memoryUsedMb } ... on AgentHeartbeat { agentId memoryUsedMb } } } }"""
 HOST = {"hostname": "node", "totalMemoryMb": 65536, "cpuCount": 16, "platform": "linux", "arch": "x64"}
 
 
 class Timing:
-    """When each beat was sent, by the figure that it brings, and how long it took to arrive."""
+    """When each orchestrator's newest beat was sent, and how long each took to arrive."""
 
     def __init__(self) -> None:
-        self.figures: Iterator[int] = count(1_000_000)
-        self.sent: dict[int, float] = {}
+        self.sent: dict[str, float] = {}
         self.milliseconds: list[float] = []
 
-    def arrived(self, figure: int) -> None:
-        begun = self.sent.pop(figure, None)
+    def arrived(self, name: str) -> None:
+        begun = self.sent.pop(name, None)
         if begun is not None:
             self.milliseconds.append((time.perf_counter() - begun) * 1e3)
 
 
 class Simulated:
-    """One orchestrator; its memory is the mark by which its newest beat is found again."""
+    """One orchestrator."""
 
     def __init__(self, number: int, timing: Timing) -> None:
         self.number = number
+        self.name = f"orchestrator-{number}"
         self.ready = asyncio.Event()
         self._timing = timing
         self._figure = 0
@@ -65,7 +63,7 @@ class Simulated:
             cluster = f"cluster-{self.number % CLUSTERS}"
             await self._say(
                 {"type": "source.register", "messageId": "m", "sources": [], "clusterName": cluster, "clusterId": cluster,
-                 "instanceId": f"orchestrator-{self.number}", "version": "0.1.24", "mode": "platform"}
+                 "instanceId": self.name, "version": "0.1.24", "mode": "platform"}
             )  # fmt: skip
             async for text in socket:
                 frame = json.loads(text)
@@ -75,8 +73,8 @@ class Simulated:
                     await self._say(self._answer(frame["type"]) | {"requestId": frame["requestId"]})
 
     async def beat(self) -> None:
-        self._figure = next(self._timing.figures)
-        self._timing.sent[self._figure] = time.perf_counter()
+        self._figure += 1
+        self._timing.sent[self.name] = time.perf_counter()
         await self._say({"type": "heartbeat", "timestamp": int(time.time() * 1000)})
 
     def _answer(self, type_: str) -> dict[str, Any]:
@@ -128,8 +126,8 @@ async def follow(port: int, timing: Timing, begun: asyncio.Event) -> None:
                 await socket.send('{"type":"pong"}')
                 continue
             for event in message["payload"]["data"]["heartbeats"]["events"]:
-                if "agentId" not in event:
-                    timing.arrived(event["memoryUsedMb"])
+                if "displayId" in event:
+                    timing.arrived(event["displayId"])
 
 
 async def measure(port: int) -> Timing:

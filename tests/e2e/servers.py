@@ -49,11 +49,6 @@ class ServerProcess:
     def relay(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "kici_gql", "serve"], env=self._environment)
         deadline = time.monotonic() + READY_SECONDS

@@ -140,6 +140,23 @@ async def test_two_processes_see_each_others_events_quickly(
             assert await asyncio.gather(*readers) == [list(range(1, 41))] * 2
 
 
+async def test_who_reads_heartbeats_is_noticed_in_every_process(
+    sqlite_url: str, broadcast_url: str, clock: Clock
+) -> None:
+    settings = Settings(database_url=sqlite_url, broadcast_url=broadcast_url)
+    async with world_of(settings, clock) as one, world_of(settings, clock) as two:
+        for world in (one, two):
+            await asyncio.wait_for(world.feed.bus.connected.wait(), 5)
+        head = await one.feed.head(one.org_id)
+        await one.feed.after(one.org_id, head, (Topic.ALERTS, Topic.COMMANDS), 10)
+        assert not one.feed.watched(one.org_id)
+        await one.feed.after(one.org_id, head, (Topic.HEARTBEATS,), 10)
+        assert one.feed.watched(one.org_id)
+        assert not one.feed.watched(one.viewer(org="other").org_id)
+        if broadcast_url.startswith("redis"):
+            await until(lambda: two.feed.watched(two.org_id))
+
+
 async def test_a_bus_that_breaks_mid_stream_leaves_no_gap(
     postgres_url: str, named_redis_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from kici_gql.actions import runs as run_actions
 from kici_gql.actions import wishes
 from kici_gql.errors import Unavailable
+from kici_gql.events import Topic
 from kici_gql.relay import endpoint as endpoint_module
-from kici_gql.relay import scribe as scribe_module
 from kici_gql.relay.messages.codes import Close
+from kici_gql.relay.session import Session
 from kici_gql.store import Tx
 from kici_gql.tables import (
     Agent,
@@ -237,6 +239,20 @@ async def test_heartbeats_reach_the_log(relay: Relay) -> None:
         await one(relay.world, Orchestrator, memory_used_mb=4321)
 
 
+async def test_a_connection_learns_that_somebody_watches(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed: list[float] = []
+    monkeypatch.setattr(Session, "watched", lambda _self, now: noticed.append(now))
+    async with relay.link() as link:
+        link.say({"type": "cache.stats"})
+        assert not noticed
+        org_id, feed = relay.world.org_id, relay.world.feed
+        await feed.after(org_id, await feed.head(org_id), (Topic.HEARTBEATS,), 10)
+        link.say({"type": "cache.stats"})
+    assert noticed
+
+
 # ── Commands and settings ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -373,13 +389,13 @@ async def test_both_ingresses_do_the_same(relay: Relay) -> None:
 async def test_a_long_replay_lets_others_in_between(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction takes only so many runs: whoever wants to write meanwhile is held up by one of them, not by all."""
     sizes: list[int] = []
-    take = scribe_module.runs.take
+    take = run_actions.take
 
     def noting(tx: Tx, cluster_id: str, told: Sequence[Any]) -> list[str]:
         sizes.append(len(told))
         return take(tx, cluster_id, told)
 
-    monkeypatch.setattr(scribe_module.runs, "take", noting)
+    monkeypatch.setattr(run_actions, "take", noting)
     runs = [{"runId": f"run-{number}", "workflowName": "w", "status": "success"} for number in range(170)]
     async with relay.link() as link:
         link.say({"type": "state.replay", "messageId": "m", "runs": runs, "timestamp": 1795440185955})

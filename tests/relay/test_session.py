@@ -429,6 +429,31 @@ def test_activity_is_followed_closely_and_quiet_politely() -> None:
     assert len(quiet.asked("dashboard.diagnostics")) <= 4
 
 
+def test_a_heartbeat_right_behind_a_question_is_told_at_once() -> None:
+    """And once more with the figures of the next one: nobody waits for them to see that it is alive."""
+    player = ready()
+    player.wait(29.5)
+    player.answers["dashboard.diagnostics"] = DIAGNOSTICS
+    player.effects.clear()
+    player.wait(0.6)
+    asked = len(player.asked("dashboard.diagnostics"))
+    player.say(HEARTBEAT)
+    assert len(player.seen(Beat)) == 1
+    assert len(player.asked("dashboard.diagnostics")) == asked
+    player.wait(3)
+    assert len(player.asked("dashboard.diagnostics")) == asked + 1
+    assert len(player.seen(Beat)) == 2
+
+
+def test_whoever_watches_sees_more_often_how_an_orchestrator_is() -> None:
+    watched, quiet = ready(), ready()
+    for _ in range(170):
+        watched.session.watched(watched.now)
+        watched.wait(1)
+        quiet.wait(1)
+    assert len(watched.asked("dashboard.diagnostics")) >= 2 * len(quiet.asked("dashboard.diagnostics"))
+
+
 def test_who_does_not_answer_is_asked_less_and_less() -> None:
     player = ready()
     player.answers.clear()

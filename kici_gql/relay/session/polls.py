@@ -85,6 +85,10 @@ class Polls:
         state.asked_at = now
         state.due = now + distance * min(2**state.failures, _SLOWEST)
 
+    def waits(self, poll: Poll, now: float) -> bool:
+        """Whether it was asked so lately that it may not be asked again at once."""
+        return now < self.states[poll].asked_at + PACES[poll].soonest
+
     def fails(self, poll: Poll) -> bool:
         """Whether it was not answered the last time, or is not asked at all."""
         state = self.states.get(poll)

@@ -324,8 +324,9 @@ class Session:
         self._knowledge.heartbeat(message.sent_at)
         if self._polls.fails(Poll.DIAGNOSTICS):
             return self._knowledge.beat_without_news()
+        waits = self._polls.waits(Poll.DIAGNOSTICS, now)
         self._polls.soon(Poll.DIAGNOSTICS, now)
-        return []
+        return self._knowledge.beat_at_once() if waits else []
 
     def _measured(self, message: Metrics, _now: float) -> list[Effect]:
         """Figures that were kept during an outage come late and are old."""
