@@ -75,8 +75,11 @@ def test_the_audit_log_tells_who_did_what(visit: Visit, org: Org) -> None:
     page.get_by_label("Filter by action").fill("tokenCreate")
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("tbody tr").first).to_contain_text("token viewer-")
+    page.get_by_label("Time").select_option("1")
     page.reload()
     expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_label("Filter by token").fill("nobody")
+    expect(page.get_by_text("No entry fits the filters")).to_be_visible()
 
 
 def test_who_is_no_admin_is_told_so(visit: Visit, org: Org) -> None:

@@ -45,6 +45,39 @@ def test_another_orgs_address_says_so(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="This token sees another org")).to_be_visible()
 
 
+def test_a_browser_is_in_several_orgs_and_shows_one(visit: Visit, org: Org) -> None:
+    created = org.server.execute(
+        """mutation ($input: OrgCreateInput!) { orgCreate(input: $input) {
+        ... on OrgCreateSuccess { secret } } }""",
+        input={"slug": f"{org.slug}-two", "name": "Second"},
+    )["orgCreate"]
+    page = visit("/", token=None)
+    page.get_by_label("Token").fill(org.admin_token)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Org: Acme").click()
+    page.get_by_role("menuitem", name="Another org…").click()
+    page.get_by_label("A token of that org").fill("kgq_nobody-has-this-one-00")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("not valid")
+    page.get_by_label("A token of that org").fill(created["secret"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Org: Second")).to_be_visible()
+    other_tab = page.context.new_page()
+    other_tab.goto(f"{org.path}-two/runs")
+    expect(other_tab.get_by_role("heading", name="Runs")).to_be_visible()
+    page.get_by_role("button", name="Org: Second").click()
+    page.get_by_role("menuitemradio", name=org.slug, exact=True).click()
+    expect(page.get_by_role("button", name="Org: Acme")).to_be_visible()
+    expect(other_tab.get_by_role("heading", name="This browser went to another org")).to_be_visible()
+    other_tab.goto(f"{org.path}-two/runs")
+    other_tab.get_by_role("button", name="Switch to it").click()
+    expect(other_tab.get_by_role("button", name="Org: Second")).to_be_visible()
+    page.get_by_role("button", name="Go there, too").or_(
+        page.get_by_role("link", name="Go there, too")
+    ).click()
+    expect(page.get_by_role("button", name="Org: Second")).to_be_visible()
+
+
 def test_a_viewer_sees_why_it_may_not_act(visit: Visit, org: Org) -> None:
     orchestrator = org.orchestrator()
     orchestrator.connect()

@@ -2,7 +2,7 @@
 
 import { Clock } from "./clock.js";
 import { h, put } from "./dom.js";
-import { onPreference } from "./preferences.js";
+import { onPreference, prefer } from "./preferences.js";
 import { route, styled } from "./router.js";
 import { currentSession, signOut } from "./session.js";
 import { Fleet } from "./fleet/fleet.js";
@@ -13,6 +13,7 @@ import { emptyState, skeleton } from "./components/parts.js";
 import { messageOf } from "./components/dialog.js";
 
 const HOME = "workflows";
+const orgPages = () => styled(import("./views/orgs.js"), "lists");
 const MOST_RETRY_MS = 8000;
 
 const main = document.querySelector("#main");
@@ -40,7 +41,10 @@ class App {
   async start() {
     document.addEventListener("click", (event) => this.#clicked(event));
     addEventListener("popstate", () => this.show());
-    onPreference((key) => key === "zone" && this.#page?.refresh?.());
+    onPreference((key, value) => {
+      if (key === "zone") this.#page?.refresh?.();
+      if (key === "org" && this.session && value !== this.session.org.slug) this.#elsewhere(value);
+    });
     listenToKeys(this);
     await this.#begin();
   }
@@ -70,20 +74,29 @@ class App {
     this.#shell.current(found?.section);
     if (!found) return this.#put(notFound(this.orgPath), moved);
     const { org } = found.params;
-    if (org !== undefined && org !== this.session.org.slug) return this.#put(otherOrg(org, this), moved);
+    const other = org !== undefined && org !== this.session.org.slug;
     let view;
     try {
-      view = await found.load();
+      view = await (other ? orgPages() : found.load());
     } catch {
       return this.#put(unloadable(), moved);
     }
     if (visit !== this.#visit) return undefined; // somebody was quicker than the network
+    if (other) return this.#put(view.otherOrg(this, org), moved);
     return this.#put(view.open(this, { params: found.params, address: new URL(location.href) }), moved);
   }
 
   /** What to show instead of something that the server refuses to stream. */
   problem(errors) {
     return emptyState("The server refuses to show this", ...errors.map(({ message }) => message));
+  }
+
+  /** Show another org: `exchange()` makes it the session's, which all tabs share. */
+  async enter(exchange) {
+    const { org } = await exchange();
+    this.session = null; // this tab is about to go; the others are told
+    prefer("org", org);
+    location.assign("/");
   }
 
   /** End the session. */
@@ -115,6 +128,13 @@ class App {
     this.#shell = showShell(this, new Indicator(this.link));
     this.link.connect();
     return this.show();
+  }
+
+  /** Another tab switched, and this one's connection would act for an org that it doesn't show. */
+  async #elsewhere(slug) {
+    const { switched } = await orgPages();
+    this.link.end();
+    this.#put(switched(this, slug), true);
   }
 
   async #askToSignIn(reason = "") {
@@ -153,20 +173,6 @@ function notFound(orgPath) {
   return {
     title: "Not found",
     element: h("div", { class: "page" }, h("h1", { tabindex: "-1" }, "There is no such page"), h("p", null, h("a", { href: `${orgPath}/${HOME}` }, "Go to the start page"))),
-  };
-}
-
-function otherOrg(slug, app) {
-  const leave = h("button", { class: "button", type: "button", onclick: () => app.leave() }, "Sign in with another token");
-  return {
-    title: "Another org",
-    element: h(
-      "div",
-      { class: "page" },
-      h("h1", { tabindex: "-1" }, "This token sees another org"),
-      h("p", null, "The address is one of the org ", h("bdi", { class: "name" }, slug), ", and a token sees only its own."),
-      h("p", { class: "row-of-buttons" }, h("a", { class: "button primary", href: `${app.orgPath}/${HOME}` }, `Go to ${app.session.org.name}`), leave),
-    ),
   };
 }
 

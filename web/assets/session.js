@@ -43,8 +43,23 @@ export async function currentSession() {
 }
 
 /** Exchange a token for a session. Raises RequestFailed with what is wrong with it. */
-export async function signIn(token) {
-  const response = await send("POST", JSON.stringify({ token }));
+export function signIn(token) {
+  return exchange({ token });
+}
+
+/** Make the org of this slug the one that is shown, if this browser is signed in to it. Raises RequestFailed. */
+export function switchOrg(slug) {
+  return exchange({ org: slug });
+}
+
+/** Slugs of the orgs that this browser is signed in to. */
+export async function signedIn() {
+  const response = await send("GET");
+  return response.ok ? (await response.json()).orgs : [];
+}
+
+async function exchange(credentials) {
+  const response = await send("POST", JSON.stringify(credentials));
   if (response.ok) return response.json();
   const { error } = await response.json().catch(() => ({ error: `the server answered with status ${response.status}` }));
   throw new RequestFailed(error, { status: response.status });

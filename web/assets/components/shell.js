@@ -81,12 +81,7 @@ export function showShell(app, indicator) {
 function orgButton({ org }, app) {
   const button = h("button", { class: "bar-button org", type: "button", "aria-haspopup": "menu" }, name(org.name), icon("caret"));
   button.setAttribute("aria-label", `Org: ${org.name}`);
-  button.addEventListener("click", () =>
-    openMenu(button, "Org", [
-      { label: name(org.name), note: org.slug, checked: true, run() {} },
-      { label: "Another org…", note: "Sign in with a token of that org", run: () => app.leave() },
-    ]),
-  );
+  button.addEventListener("click", async () => (await import("../views/orgs.js")).openOrgMenu(app, button));
   return button;
 }
 

@@ -3,7 +3,6 @@
 import { h, name, put } from "../../dom.js";
 import { emptyState, skeleton, state } from "../../components/parts.js";
 import { messageOf, notify } from "../../components/dialog.js";
-import { icon } from "../../components/icons.js";
 import { tip } from "../../components/tooltip.js";
 import { dateTime, duration } from "../../clock.js";
 import { words } from "../../fleet/words.js";
@@ -16,6 +15,22 @@ const TYPING_MS = 250;
 const COLUMNS = ["When", "Token", "Action", "About", "Outcome", "Request"];
 const KINDS = { SecretBackend: "secret backend" };
 const OUTCOMES = { SUCCEEDED: ["Done", "good"], REFUSED: ["Refused", "bad"] };
+const TIMES = [
+  ["", "Any time"],
+  ["1", "Last hour"],
+  ["24", "Last 24 hours"],
+  ["168", "Last 7 days"],
+];
+
+/** What the filters ask of the server. */
+function whereOf({ action, token, outcome, hours, whose }, now) {
+  return {
+    action: { ...(action && { contains: action }), ...(!whose && { oneOf: ACTIONS }) },
+    ...(token && { tokenName: { contains: token } }),
+    ...(outcome && { outcome }),
+    ...(hours && { at: { since: new Date(now - Number(hours) * 3_600_000).toISOString() } }),
+  };
+}
 
 export class Audit {
   #app;
@@ -50,30 +65,36 @@ export class Audit {
   }
 
   #filters(address) {
-    const action = h("input", { type: "search", placeholder: "Action", "aria-label": "Filter by action", value: address.searchParams.get("action") ?? "", data: { shortcut: "/" } });
-    const outcome = h("select", { "aria-label": "Outcome" }, h("option", { value: "" }, "Any outcome"), Object.entries(OUTCOMES).map(([value, [text]]) => h("option", { value }, text)));
-    outcome.value = address.searchParams.get("outcome") ?? "";
-    // Orchestrators report all day long; what people did would drown in it.
-    const whose = h("select", { "aria-label": "Whose acts" }, h("option", { value: "" }, "Acts of people"), h("option", { value: "all" }, "Reports of orchestrators, too"));
-    whose.value = address.searchParams.get("whose") ?? "";
-    const read = () => {
-      const text = action.value.trim();
-      const named = { ...(text && { contains: text }), ...(!whose.value && { oneOf: ACTIONS }) };
-      this.#where = { action: named, ...(outcome.value && { outcome: outcome.value }) };
+    const given = (key) => address.searchParams.get(key) ?? "";
+    const search = (key, title) => h("input", { type: "search", placeholder: title, "aria-label": `Filter by ${title.toLowerCase()}`, value: given(key) });
+    const select = (key, title, options) => {
+      const field = h("select", { "aria-label": title }, options.map(([value, text]) => h("option", { value }, text)));
+      field.value = options.some(([value]) => value === given(key)) ? given(key) : "";
+      return field;
     };
+    const fields = {
+      action: search("action", "Action"),
+      token: search("token", "Token"),
+      outcome: select("outcome", "Outcome", [["", "Any outcome"], ...Object.entries(OUTCOMES).map(([value, [text]]) => [value, text])]),
+      hours: select("hours", "Time", TIMES),
+      // Orchestrators report all day long; what people did would drown in it.
+      whose: select("whose", "Whose acts", [["", "Acts of people"], ["all", "Reports of orchestrators, too"]]),
+    };
+    fields.action.dataset.shortcut = "/";
+    const values = () => Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.value.trim()]));
     let timer = null;
     const apply = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        this.#app.remember({ action: action.value.trim(), outcome: outcome.value, whose: whose.value });
-        read();
+        this.#app.remember(values());
+        this.#where = whereOf(values(), this.#app.clock.now());
         this.#entries = null;
         this.#reading.again();
       }, TYPING_MS);
     };
-    for (const field of [action, outcome, whose]) field.addEventListener("input", apply);
-    read();
-    return h("div", { class: "toolbar" }, h("label", { class: "search-field" }, icon("search"), action), outcome, whose);
+    for (const field of Object.values(fields)) field.addEventListener("input", apply);
+    this.#where = whereOf(values(), this.#app.clock.now());
+    return h("div", { class: "toolbar filters" }, Object.values(fields));
   }
 
   async #page(after) {
