@@ -153,12 +153,13 @@ class Player:
         self.dialect = dialect or (lambda frame: [frame])
         self.answers: dict[str, Frame | None] = dict(USUAL_ANSWERS)
         self.now = 1000.0
+        self.chance = 0.5
         self.effects: list[Effect] = []
         self.sent: list[Frame] = []
         self.session = self.connect()
 
     def connect(self) -> Session:
-        self.session = Session(self.now, "link-1")
+        self.session = Session(self.now, "link-1", chance=lambda: self.chance)
         return self.session
 
     def introduce(self) -> None:

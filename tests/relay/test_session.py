@@ -445,6 +445,14 @@ def test_a_heartbeat_right_behind_a_question_is_told_at_once() -> None:
     assert len(player.seen(Beat)) == 2
 
 
+def test_links_that_were_made_together_do_not_ask_together() -> None:
+    early, late = ready(), ready()
+    early.chance, late.chance = 0.0, 1.0
+    early.wait(120)
+    late.wait(120)
+    assert len(early.asked("dashboard.diagnostics")) > len(late.asked("dashboard.diagnostics"))
+
+
 def test_whoever_watches_sees_more_often_how_an_orchestrator_is() -> None:
     watched, quiet = ready(), ready()
     for _ in range(170):

@@ -4,7 +4,7 @@ Each poll has a shortest distance, a distance while there is activity, and one f
 answered, or refused, is asked less and less often.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,6 +13,8 @@ from kici_gql.relay.messages.requests import Request, request
 ACTIVE_SECONDS = 60.0
 """How long after the last activity an orchestrator counts as active."""
 _SLOWEST = 8  # times the quiet distance
+_SPREAD = 0.25
+"""By how much of itself a distance varies: links that were made together must not ask together ever after."""
 
 
 class Poll(StrEnum):
@@ -51,8 +53,12 @@ class _State:
 
 @dataclass(slots=True)
 class Polls:
-    """The three polls of one connection. Starts when the orchestrator has been introduced."""
+    """The three polls of one connection. Starts when the orchestrator has been introduced.
 
+    `chance` answers numbers from 0 to 1; 0.5 is the distance as it stands in the table.
+    """
+
+    chance: Callable[[], float]
     states: dict[Poll, _State] = field(default_factory=dict)
     active_until: float = float("-inf")
 
@@ -83,7 +89,8 @@ class Polls:
         state = self.states[poll]
         distance = pace.active if now < self.active_until else pace.quiet
         state.asked_at = now
-        state.due = now + distance * min(2**state.failures, _SLOWEST)
+        varied = distance * (1 + _SPREAD * (2 * self.chance() - 1))
+        state.due = now + varied * min(2**state.failures, _SLOWEST)
 
     def waits(self, poll: Poll, now: float) -> bool:
         """Whether it was asked so lately that it may not be asked again at once."""

@@ -8,6 +8,7 @@ ack, even before it is registered here, so telemetry is held until READY. Every 
 registration is acknowledged once. Time is in seconds of any monotonic clock.
 """
 
+import random
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,7 +78,11 @@ class Session:
     """One connection. `link_id` is the connection id that the orchestrator is told and shows in its own log."""
 
     def __init__(
-        self, now: float, link_id: str, new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+        self,
+        now: float,
+        link_id: str,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.link_id = link_id
         self.state = State.NEW
@@ -89,7 +94,7 @@ class Session:
         self.holding = Holding()
         self.questions = Questions(new_id)
         self._knowledge = Knowledge()
-        self._polls = Polls()
+        self._polls = Polls(chance)
         self._routing_keys: dict[str, None] = {}
         self._unacknowledged: list[Register] = []
         self._handlers = self._handlers_by_type()
