@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import Scope
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -180,6 +181,9 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] in {"websocket.send", "websocket.close"} and self.close_sent:
+            # A peer that broke the protocol was closed below us; stock uvicorn takes that for a fault of the application.
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # uvicorn forgets to note it, and logs an error for every refusal

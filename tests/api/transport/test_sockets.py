@@ -16,6 +16,7 @@ import httpx
 import pytest
 import websockets
 
+from kici_gql.api.transport.sockets import websocket_protocol
 from tests.api.transport.conftest import Connect
 from tests.api.transport.serving import Client, Server, freeze, until
 
@@ -241,3 +242,12 @@ async def test_sigterm_ends_the_process_within_its_time_though_peers_are_frozen(
         assert time.monotonic() - began < 4
     for raw in sockets:
         raw.close()
+
+
+@pytest.mark.parametrize("type_", ["websocket.send", "websocket.close"])
+async def test_what_comes_after_the_protocol_closed_meets_a_client_that_is_gone(type_: Any) -> None:
+    """It closes by itself when the peer breaks the rules; the application may have been in the middle of an answer."""
+    protocol: Any = object.__new__(websocket_protocol(1.0))
+    protocol.close_sent = True
+    with pytest.raises(OSError):
+        await protocol.send({"type": type_, "text": ""})
