@@ -34,7 +34,7 @@ serve: $(VENV)/.runtime ## the server alone
 # ── Check ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test: $(VENV)/.dev node-deps ## the test suite (ARGS="-k cursor" …)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not browser" $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not browser" $(ARGS)
 
 # A process of their own: Playwright's loop runs in the thread that every other test wants one in.
 test-browser: $(VENV)/.dev node-deps ## the web view in Chromium (ARGS="-k playground" …)

@@ -1,4 +1,8 @@
-"""A skip for want of a service is a courtesy to a laptop and a failure in CI.
+"""In which order tests run, and what a skip means.
+
+Files that wait for real processes come first: with several workers the last ones to end are then short.
+
+A skip for want of a service is a courtesy to a laptop and a failure in CI.
 
 A test that lacks PostgreSQL, Redis, Node or Chromium skips with a reason that starts with `needs `, as in
 `pytest.skip("needs Redis on 127.0.0.1:6379")`. With CI=true such skips fail the run and are listed at its end,
@@ -14,6 +18,11 @@ NEEDS = "needs "
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RequiredServices(in_ci=os.environ.get("CI") == "true"), "required-services")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long = {item.path for item in items if item.get_closest_marker("e2e") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 class RequiredServices:
