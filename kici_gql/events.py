@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -89,8 +89,10 @@ _TOPICS: dict[EventType, Topic] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+_BY_NAME: dict[str, EventType] = {str(each): each for each in EventType}
+
+
+class Event(NamedTuple):
     """One thing that happened. `data` is JSON-ready: times are ISO-8601 strings in UTC."""
 
     type: EventType
@@ -114,7 +116,7 @@ class Entry:
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
-        return tuple(Event(EventType(type_), data) for type_, data in orjson.loads(self.body))
+        return tuple([Event(_BY_NAME[type_], data) for type_, data in orjson.loads(self.body)])
 
 
 @dataclass(frozen=True, slots=True)

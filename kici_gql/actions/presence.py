@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from kici_gql.actions.problems import acknowledgement_over, review
@@ -19,11 +19,15 @@ _SWEEP_LIMIT = 200  # orchestrators; each may have as many agents as one report 
 
 
 def thresholds(settings: Settings) -> Thresholds:
-    return Thresholds(
-        interval=timedelta(seconds=settings.heartbeat_interval_seconds),
-        late_after=timedelta(seconds=settings.late_after_seconds),
-        lost_after=timedelta(seconds=settings.lost_after_seconds),
+    return _thresholds(
+        settings.heartbeat_interval_seconds, settings.late_after_seconds, settings.lost_after_seconds
     )
+
+
+@cache
+def _thresholds(*seconds: float) -> Thresholds:
+    interval, late_after, lost_after = (timedelta(seconds=each) for each in seconds)
+    return Thresholds(interval, late_after, lost_after)
 
 
 @dataclass(slots=True)

@@ -107,7 +107,7 @@ class Store:
         """
         job = Job(org_id, work, asyncio.get_running_loop().create_future())
         await self._queue.put(job)
-        result: T = await asyncio.shield(job.future)
+        result: T = await job.future
         return result
 
     async def read(
@@ -197,8 +197,8 @@ def _sqlite_readers(url: str) -> AsyncEngine:
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
-        pool_size=4,
-        max_overflow=4,
+        pool_size=8,
+        max_overflow=0,  # whatever goes over is opened and closed each time: a thread and a connection for one query
         hide_parameters=True,
     )
     _prepare_sqlite(engine.sync_engine, begin="BEGIN", query_only=True)

@@ -2,12 +2,12 @@
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import strawberry
 from graphql import MiddlewareManager
-from graphql.execution.values import VariableValues
 
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.compiled.cache import Compilations
@@ -22,8 +22,6 @@ from kici_gql.api.engine.live import Frame
 from kici_gql.api.engine.ports import MakeContext, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.errors import ErrorCode, LimitExceeded
-
-_NO_VARIABLES = VariableValues({}, {})
 
 
 class Execution:
@@ -53,7 +51,9 @@ class Execution:
                 if compiled is None:
                     return await executed(executor, request_id), None
                 try:
-                    body = await self._compiled(compiled, operation.compilations, executor, None)
+                    arguments = compiled.arguments(executor.variable_values)
+                    run = compiled.start(executor.context_value, self._limits.max_values, arguments)
+                    body = await _answered(compiled, operation.compilations, run, None)
                     return body, compiled.coordinates
                 except Spent as spent:
                     return answer(None, [faults.from_known(spent)]), None
@@ -83,9 +83,8 @@ class Execution:
             if compiled is None:
                 return await executed(executor, request_id)
             try:
-                run = compiled.start(
-                    executor.context_value, self._limits.max_values, executor.variable_values
-                )
+                arguments = compiled.arguments(executor.variable_values)
+                run = compiled.start(executor.context_value, self._limits.max_values, arguments)
             except Unlike:
                 return await executed(executor, request_id)
         outcome = await _outcome(compiled, run)
@@ -105,19 +104,28 @@ class Execution:
 
     def renderer(self, operation: Operation, executor: FrameExecutor) -> Render:
         """What turns each frame of a subscription into its encoded answer."""
-        compiled = operation.compilations.get(self._schema, executor, at_once=True)
+        compilations = operation.compilations
+        compiled = compilations.get(self._schema, executor, at_once=True)
+        arguments: Mapping[int, dict[str, Any]] = {}
+        if compiled is not None:
+            try:
+                arguments = compiled.arguments(executor.variable_values)
+            except Unlike:
+                compiled = None
 
         async def render(frame: Frame, viewer: Viewer) -> bytes:
             request_id = faults.new_request_id()
-            run = executor.for_frame(frame, self._make_context(viewer, request_id))
             if compiled is not None:
+                context = self._make_context(viewer, request_id)
+                run = compiled.start(context, self._limits.max_values, arguments)
                 try:
-                    return await self._compiled(compiled, operation.compilations, run, frame)
+                    return await _answered(compiled, compilations, run, frame)
                 except Spent as spent:
                     return answer(None, [faults.from_known(spent)])
                 except Unlike:
-                    run.context_value = self._make_context(viewer, request_id)
-            return await executed(run, request_id)
+                    pass  # graphql-core does it again, in a context that remembers nothing of this
+            again = executor.for_frame(frame, self._make_context(viewer, request_id))
+            return await executed(again, request_id)
 
         return render
 
@@ -141,18 +149,6 @@ class Execution:
             raise RequestRefused([faults.from_graphql(error, ErrorCode.INVALID_INPUT) for error in built])
         return built
 
-    async def _compiled(
-        self, compiled: Compiled, compilations: Compilations, executor: FrameExecutor, source: object
-    ) -> bytes:
-        try:
-            run = compiled.start(executor.context_value, self._limits.max_values, executor.variable_values)
-            body = await compiled.answer(run, source)
-        except Unlike:
-            compilations.judge(like=False)
-            raise
-        compilations.judge(like=True)
-        return body
-
     def _hot(
         self, compilations: Compilations, request: GraphQLRequest, viewer: Viewer, request_id: str
     ) -> tuple[Compiled | None, Run | None]:
@@ -161,11 +157,22 @@ class Execution:
         if hot is None:
             return None, None
         try:
-            given = hot.arguments(request.variables or {})
+            given = {**hot.fixed, 0: hot.arguments(request.variables or {})}
             context = self._make_context(viewer, request_id)
-            return hot.compiled, hot.compiled.start(context, self._limits.max_values, _NO_VARIABLES, given)
+            return hot.compiled, hot.compiled.start(context, self._limits.max_values, given)
         except Exception:  # noqa: BLE001 - graphql-core will say what is wrong
             return None, None
+
+
+async def _answered(compiled: Compiled, compilations: Compilations, run: Run, source: object) -> bytes:
+    """The answer by generated code. Raises Spent, or Unlike when graphql-core has to give it."""
+    try:
+        body = await compiled.answer(run, source)
+    except Unlike:
+        compilations.judge(like=False)
+        raise
+    compilations.judge(like=True)
+    return body
 
 
 async def _outcome(compiled: Compiled, run: Run) -> object:

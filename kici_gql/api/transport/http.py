@@ -16,7 +16,7 @@ from kici_gql.api.engine.requests import GraphQLRequest, MalformedRequest, read_
 from kici_gql.api.transport import credentials
 from kici_gql.api.transport.bodies import check_content_type, read_body
 from kici_gql.api.transport.gate import Gate
-from kici_gql.api.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accept
+from kici_gql.api.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accept, accepted_by
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.refusals import HttpRefused, refused
 from kici_gql.api.transport.sse import EventStream
@@ -41,7 +41,7 @@ class HttpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing is raised but what the server has to know."""
-        accept = Accept(Headers(scope=scope).get("accept"))
+        accept = accepted_by(Headers(scope=scope).get("accept"))
         request_id = faults.new_request_id()
         try:
             await self._respond(scope, receive, send, accept, request_id)

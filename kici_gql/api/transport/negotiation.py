@@ -1,5 +1,7 @@
 """Which representation of the answer the client wants: GraphQL over HTTP's media types and event streams."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -14,26 +16,23 @@ class _Range(NamedTuple):
 
 
 class Accept:
-    """A parsed `Accept` header; a missing one accepts JSON."""
+    """A parsed `Accept` header; a missing one accepts JSON.
+
+    `json` is the JSON type to answer with, None when neither is acceptable. Where both are equally welcome the newer
+    one is taken if it was named: its status codes say more. `events` says whether an event stream was asked for by
+    name; a wildcard never means one.
+    """
 
     def __init__(self, header: str | None) -> None:
         self._ranges = [_range(part) for part in (header or "*/*").split(",") if part.strip()]
+        self.json = self._json()
+        self.events = self._names(EVENT_STREAM) and self._quality(EVENT_STREAM) > 0
 
-    @property
-    def json(self) -> str | None:
-        """The JSON type to answer with, None when neither is acceptable.
-
-        Where both are equally welcome the newer one is taken if it was named: its status codes say more.
-        """
+    def _json(self) -> str | None:
         new, old = self._quality(GRAPHQL_JSON), self._quality(JSON)
         if new <= 0 and old <= 0:
             return None
         return GRAPHQL_JSON if new > old or (new == old and self._names(GRAPHQL_JSON)) else JSON
-
-    @property
-    def events(self) -> bool:
-        """Whether an event stream was asked for by name; a wildcard never means one."""
-        return self._names(EVENT_STREAM) and self._quality(EVENT_STREAM) > 0
 
     def _names(self, media_type: str) -> bool:
         return any(f"{accepted.type}/{accepted.subtype}" == media_type for accepted in self._ranges)
@@ -51,7 +50,14 @@ class Accept:
         return quality
 
 
-def media_type(header: str | None) -> tuple[str, dict[str, str]]:
+@lru_cache(256)
+def accepted_by(header: str | None) -> Accept:
+    """The parsed header. A client sends the same one with every request."""
+    return Accept(header)
+
+
+@lru_cache(256)
+def media_type(header: str | None) -> tuple[str, Mapping[str, str]]:
     """A `Content-Type` as its lower-case type and parameters."""
     name, *parameters = (header or "").split(";")
     pairs = (parameter.partition("=") for parameter in parameters)

@@ -1,5 +1,7 @@
 """What the object types share."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 import strawberry
@@ -37,5 +39,11 @@ class ConfigEntry:
     value: str = strawberry.field(description="Its value. At most 1024 characters.")
 
 
-def labels_of(names: list[str]) -> list[Label]:
+def labels_of(names: Sequence[str]) -> list[Label]:
+    """The labels of these names, not to be changed: a fleet has few different sets of labels, each is made once."""
+    return _labels_of(tuple(names))
+
+
+@lru_cache(4096)
+def _labels_of(names: tuple[str, ...]) -> list[Label]:
     return [Label(name=name, kind=kind_of(name)) for name in names]

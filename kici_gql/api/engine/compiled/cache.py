@@ -1,15 +1,15 @@
 """The generated code of one operation of a cached document."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from graphql import VariableNode, Visitor, visit
 from strawberry import Schema
 
 from kici_gql.api.engine.compiled.inputs import Arguments, compiled_arguments
 from kici_gql.api.engine.compiled.operation import Compiled, compiled_operation
-from kici_gql.api.engine.compiled.running import NotCompilable
+from kici_gql.api.engine.compiled.running import NotCompilable, Unlike
 from kici_gql.api.engine.executor import FrameExecutor
 
 _MAX_VARIANTS = 8
@@ -17,10 +17,14 @@ _MAX_FAILURES = 20
 
 
 class Hot(NamedTuple):
-    """A mutation that needs graphql-core for nothing: its code, and its variables' way to its resolver."""
+    """A mutation that needs graphql-core for nothing: its code, and its variables' way to its resolver.
+
+    `fixed` are the arguments of all fields below the root: none of them is a variable.
+    """
 
     compiled: Compiled
     arguments: Arguments
+    fixed: Mapping[int, dict[str, Any]]
 
 
 class Compilations:
@@ -70,8 +74,9 @@ class Compilations:
     def _heat(self, schema: Schema, executor: FrameExecutor, compiled: Compiled) -> None:
         if any(_has_variables(slot.node.arguments) for slot in compiled.slots[1:]):
             return
-        with suppress(NotCompilable):
-            self.hot = Hot(compiled, compiled_arguments(schema, executor.operation, compiled.slots[0]))
+        with suppress(NotCompilable, Unlike):
+            arguments = compiled_arguments(schema, executor.operation, compiled.slots[0])
+            self.hot = Hot(compiled, arguments, compiled.arguments(executor.variable_values, first=1))
 
 
 class _Variables(Visitor):

@@ -30,19 +30,20 @@ class Compiled:
     coordinates: frozenset[str]
     """Every field that is selected, as `Type.field`."""
 
-    def start(
-        self, context: Any, limit: int, variables: VariableValues, root: dict[str, Any] | None = None
-    ) -> Run:
-        """An execution that has not begun; `root` are the root field's arguments where they are known already.
-
-        Raises Unlike when arguments can't be had.
-        """
+    def arguments(self, variables: VariableValues, first: int = 0) -> dict[int, dict[str, Any]]:
+        """The arguments of each slot that takes any, from slot `first` on. Raises Unlike when they can't be had."""
         try:
-            known = [] if root is None else [root]
-            given = known + [slot.arguments(self.schema, variables) for slot in self.slots[len(known) :]]
+            return {
+                number: slot.arguments(self.schema, variables)
+                for number, slot in enumerate(self.slots)
+                if slot.definition.args and number >= first
+            }
         except Exception as error:
             raise Unlike from error
-        return Run(context, self.slots, given, self.schema, limit)
+
+    def start(self, context: Any, limit: int, arguments: Mapping[int, dict[str, Any]]) -> Run:
+        """An execution that has not begun."""
+        return Run(context, self.slots, arguments, self.schema, limit)
 
     async def answer(self, run: Run, source: Any) -> bytes:
         """The encoded answer. Raises Unlike when graphql-core has to give it, Spent when the budget is used up."""

@@ -1,7 +1,7 @@
 """What generated code stands on while it runs."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphql import GraphQLField, GraphQLSchema, Undefined
@@ -45,7 +45,7 @@ class Info:
 
 
 class Slot(NamedTuple):
-    """One selected field whose resolver takes `info` or arguments: made once per execution, for all its objects."""
+    """One selected field. What its resolver takes is made once per execution, for all its objects."""
 
     definition: GraphQLField
     node: FieldNode
@@ -53,8 +53,6 @@ class Slot(NamedTuple):
 
     def arguments(self, schema: Schema, variables: VariableValues) -> dict[str, Any]:
         """Keyword arguments as the resolver wants them."""
-        if not self.definition.args:
-            return {}
         given = get_argument_values(self.definition, self.node, variables)
         registry = schema.schema_converter.scalar_registry
         return convert_arguments(given, self.field.arguments, registry, schema.config)
@@ -70,23 +68,43 @@ class Later(NamedTuple):
 
 
 class Run:
-    """One execution: what all generated functions share."""
+    """One execution: what all generated functions share. `args` are the arguments of the slots that take any."""
 
-    __slots__ = ("args", "infos", "left", "limit", "pending", "raws")
+    __slots__ = ("_context", "_infos", "_raws", "_schema", "_slots", "args", "left", "limit", "pending")
 
     def __init__(
-        self, context: Any, slots: Sequence[Slot], args: list[dict[str, Any]], schema: Schema, limit: int
+        self,
+        context: Any,
+        slots: Sequence[Slot],
+        args: Mapping[int, dict[str, Any]],
+        schema: Schema,
+        limit: int,
     ) -> None:
         self.limit = limit
         self.left = limit
         self.args = args
-        core = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
-        self.raws = [Info(context, slot.node.name.value, core) for slot in slots]
-        make: Any = schema.config.info_class
-        self.infos = [
-            make(_raw_info=raw, _field=slot.field) for raw, slot in zip(self.raws, slots, strict=True)
-        ]
+        self._context = context
+        self._slots = slots
+        self._schema = schema
+        self._raws: dict[int, Info] = {}
+        self._infos: dict[int, Any] = {}
         self.pending: list[Later] = []
+
+    def raw(self, slot: int) -> Info:
+        """What graphql-core would hand a resolver or a type."""
+        found = self._raws.get(slot)
+        if found is None:
+            core = self._schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+            found = self._raws[slot] = Info(self._context, self._slots[slot].node.name.value, core)
+        return found
+
+    def info(self, slot: int) -> Any:
+        """What Strawberry makes of it for resolvers that ask for `info`."""
+        found = self._infos.get(slot)
+        if found is None:
+            make: Any = self._schema.config.info_class
+            found = self._infos[slot] = make(_raw_info=self.raw(slot), _field=self._slots[slot].field)
+        return found
 
     def later(self, value: Any, target: dict[str, Any], key: str, complete: Any) -> None:
         """Put the completed value into its place when it is there."""

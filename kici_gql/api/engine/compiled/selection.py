@@ -125,7 +125,7 @@ class Source:
         parents = (resolver.parent_parameter, resolver.root_parameter)
         given += sorted({f"{parameter.name}=o" for parameter in parents if parameter is not None})
         if resolver.info_parameter is not None:
-            given.append(f"{resolver.info_parameter.name}=x.infos[{slot}]")
+            given.append(f"{resolver.info_parameter.name}=x.info({slot})")
         if field.arguments:
             given.append(f"**x.args[{slot}]")
         return f"{self.bind('r', resolver.wrapped_func)}({', '.join(given)})"
@@ -151,7 +151,7 @@ class Source:
         if isinstance(type_, GraphQLObjectType):
             return [f"{v} = {self.object(type_, details)}({v}, x)"]
         if is_abstract_type(type_):
-            return [f"{v} = {self._abstract(type_, details, slot)}({v}, x)"]
+            return [f"{v} = {self._abstract(type_, details, slot, v)}"]
         raise NotCompilable(f"the type {type_}")
 
     def _items(self, type_: Any, details: list[FieldDetails], slot: int, v: str, depth: int) -> str:
@@ -159,6 +159,8 @@ class Source:
         item, inner = f"i{depth}", type_.of_type if isinstance(type_, GraphQLNonNull) else type_
         if isinstance(inner, GraphQLObjectType):
             done = f"{self.object(inner, details)}({item}, x)"
+        elif is_abstract_type(inner):
+            done = self._abstract(inner, details, slot, item)
         elif isinstance(inner, GraphQLScalarType) and inner.name in _PLAIN:
             done = f"{self.serializer(inner)}({item}) if {_PLAIN[inner.name].format(v=item)} else {item}"
         else:
@@ -172,7 +174,8 @@ class Source:
         members = getattr(type_, "wrapped_cls", ())
         return self.bind("e", {member: type_.coerce_output_value(member) for member in members})
 
-    def _abstract(self, type_: Any, details: list[FieldDetails], slot: int) -> str:
+    def _abstract(self, type_: Any, details: list[FieldDetails], slot: int, v: str) -> str:
+        """The expression that completes `v` by the function for its class."""
         by_class = _ByClass(type_, slot)
         for possible in self.executor.schema.get_possible_types(type_):
             definition = (possible.extensions or {}).get(_BACKREF)
@@ -183,9 +186,7 @@ class Source:
                 self.object(possible, details),
             )
         name = self.bind("u", by_class)
-        return self.define(
-            "a", [f"f = {name}.get(o.__class__)", f"return f(o, x) if f else {name}.resolved(o, x)(o, x)"]
-        )
+        return f"({name}.get({v}.__class__) or {name}.resolved({v}, x))({v}, x)"
 
 
 class _ByClass(dict[type, Any]):
@@ -212,7 +213,7 @@ class _ByClass(dict[type, Any]):
         """The function for an object that only its GraphQL type can tell apart, such as a row."""
         if is_nothing(o):
             raise Unlike
-        return self._by_name[self._type.resolve_type(o, x.raws[self._slot], self._type)]
+        return self._by_name[self._type.resolve_type(o, x.raw(self._slot), self._type)]
 
 
 class _Object:
