@@ -252,22 +252,24 @@ def _agents_beat(
 ) -> tuple[list[Agent], list[str]]:
     """Write the agents' figures. Returns those that beat, and the names that this orchestrator never reported."""
     rows = {row.agent_id: row for row in agents}
-    known = [each for each in beat.agents if each.agent_id in rows]
+    known = [(each, rows[each.agent_id]) for each in beat.agents if each.agent_id in rows]
     verdict = liveness.alive(tx.now, limits)
-    tx.later(
-        fleet.FIGURES,
-        [
-            (rows[each.agent_id].id, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now)
-            for each in known
-        ],
-    )
-    for each in known:
-        row = rows[each.agent_id]
-        if row.liveness is not Liveness.ONLINE or row.paused != each.paused:
-            values = presence.verdict_columns(row, verdict, tx.now)
-            values |= {"paused": each.paused, "revision": row.revision + 1}
-            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
-    beaten = records.by_ids(tx.connection, Agent, tx.org_id, [rows[each.agent_id].id for each in known])
-    now = {row.agent_id: row for row in beaten}
-    unknown = [each.agent_id for each in beat.agents if each.agent_id not in rows]
-    return [now[each.agent_id] for each in known], unknown
+    figures = [
+        (row.id, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now) for each, row in known
+    ]
+    tx.later(fleet.FIGURES, figures)
+    beaten = []
+    for each, row in known:
+        values: dict[str, Any] = {
+            "memory_used_mb": each.memory_used_mb,
+            "uptime_seconds": each.uptime_seconds,
+            "active_jobs": each.active_jobs,
+            "last_heartbeat_at": tx.now,
+        }
+        if row.liveness is Liveness.ONLINE and row.paused == each.paused:
+            beaten.append(fleet.turned(row, {**values, "revision": row.revision}))
+            continue
+        values |= presence.verdict_columns(row, verdict, tx.now) | {"paused": each.paused}
+        beaten.append(fleet.turned(row, {"revision": row.revision + 1, **values}))
+        changes.turn(tx, beaten[-1])
+    return beaten, [each.agent_id for each in beat.agents if each.agent_id not in rows]

@@ -48,6 +48,11 @@ class Changes:
         if row.scaler_id is not None:
             self.scalers.add(row.scaler_id)
 
+    def turn(self, tx: Tx, row: Agent) -> None:
+        """Write and tell that an agent came, fell silent or paused. Many may do so at once: nothing is read for it."""
+        tx.later(fleet.TURNS, [fleet.turn_of(row)])
+        self.agent(tx, row)
+
     def finish(self, tx: Tx) -> None:
         """Recount the scalers concerned, then bring the cluster's alerts into line."""
         recount(tx, self.scalers)
@@ -165,7 +170,7 @@ class _Judge:
             verdict = Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
         values = verdict_columns(row, verdict, self.now)
         if values:
-            changes.agent(self.tx, fleet.change_agent(self.tx.connection, self.tx.org_id, row.id, values))
+            changes.turn(self.tx, fleet.turned(row, values))
         return verdict.due_at
 
     def _verdict(self, row: Orchestrator | Agent, heard: datetime) -> Verdict:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 from sqlmodel import SQLModel
 
 from kici_gql.store import records
-from kici_gql.store.prepared import prepared_upsert
+from kici_gql.store.prepared import prepared_update, prepared_upsert
 from kici_gql.store.records import fetch_all, fetch_one
 from kici_gql.tables import (
     Agent,
@@ -30,6 +30,11 @@ _figures = table_of(AgentFigures)
 
 FIGURES = prepared_upsert(AgentFigures)
 """An agent's id and what a heartbeat says of it, in the order of the columns."""
+
+TURNS = prepared_update(
+    AgentRecord, "paused", "liveness", "liveness_reason", "liveness_since", "missed_beats", "revision"
+)
+"""What changes when an agent comes, falls silent or pauses, in the order of the columns; then its id."""
 
 PRESENT = (Liveness.ONLINE, Liveness.LATE)
 """Counted as being there."""
@@ -158,6 +163,25 @@ def change_agent(connection: Connection, org_id: str, id_: str, values: Mapping[
     row = records.by_id(connection, Agent, org_id, id_)
     assert row is not None, "whoever changes it has just read it"
     return row
+
+
+def turned(row: Agent, values: Mapping[str, Any]) -> Agent:
+    """The agent with other values: what `TURNS` and `FIGURES` write of it is known without reading it again."""
+    before: Mapping[str, Any] = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001
+    return Agent.model_construct(**{**before, **values})
+
+
+def turn_of(row: Agent) -> list[Any]:
+    """A row for `TURNS`."""
+    return [
+        row.paused,
+        row.liveness,
+        row.liveness_reason,
+        row.liveness_since,
+        row.missed_beats,
+        row.revision,
+        row.id,
+    ]
 
 
 def due(connection: Connection, org_id: str, now: datetime, limit: int) -> Sequence[Orchestrator]:

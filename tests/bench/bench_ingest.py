@@ -1,6 +1,7 @@
 """Heartbeat mutations per second: 50 keep-alive connections, 20 agents per push, one core for the server.
 
-Ours durable, ours with the database write taken out, and stock Strawberry with a transaction per mutation.
+Ours durable; the same mutation without its database statements, and without any transaction; and stock Strawberry with
+a transaction per mutation, and without a database.
 """
 
 import sys
@@ -11,7 +12,7 @@ from tests.bench.fleet import ORCHESTRATORS, heartbeat_body, populate
 from tests.bench.harness import Peer, headline, median, percentile, pin_client, python_peer, serving, table
 from tests.bench.load import Loop, Pusher
 
-SECONDS, RUNS = 4.0, 3
+WARM_UP_SECONDS, SECONDS, RUNS = 3.0, 4.0, 3
 
 
 def measure(peer: Peer, token: str, bodies: list[Callable[[], bytes]]) -> tuple[float, float, list[float]]:
@@ -29,7 +30,7 @@ def measure(peer: Peer, token: str, bodies: list[Callable[[], bytes]]) -> tuple[
     for pusher in pushers:
         loop.add(pusher)
         pusher.push()
-    loop.run(lambda: False, 1.0)
+    loop.run(lambda: False, WARM_UP_SECONDS)
     answers, cpu, begun = sum(p.answers for p in pushers), peer.cpu_seconds(), time.perf_counter()
     for pusher in pushers:
         pusher.latencies.clear()
@@ -59,7 +60,8 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     contenders: dict[str, Callable[[], tuple[float, float, list[float]]]] = {
         "kici_gql, durable": lambda: ours("yes"),
-        "kici_gql, write taken out": lambda: ours("no"),
+        "kici_gql, statements taken out": lambda: ours("unwritten"),
+        "kici_gql, no transaction": lambda: ours("unasked"),
         "stock Strawberry, one transaction each": lambda: stock("yes"),
         "stock Strawberry, no database": lambda: stock("no"),
     }
@@ -73,11 +75,12 @@ def main() -> None:
             + [percentile(latencies, part) * 1e3 for part in (0.5, 0.99)]
         )
     table(["server", "mutations/s", "CPU ms each", "p50 ms", "p99 ms"], rows)
-    durable, free, transactional, _ = rates.values()
+    durable, unwritten, unasked, transactional, _ = rates.values()
     table(
         ["ratio", "found", "wanted"],
         [
-            ["durable : write taken out", durable / free, "0.7 (issue 2)"],
+            ["durable : statements taken out", durable / unwritten, "0.7 (issue 2)"],
+            ["durable : no transaction", durable / unasked, "-"],
             ["durable : stock with one transaction each", durable / transactional, "25 (issue 6)"],
         ],
     )

@@ -1,4 +1,10 @@
-"""This program itself. `BENCH_WRITE=no` answers each push without its transaction."""
+"""This program itself.
+
+`BENCH_WRITE=unwritten` takes the statements out of steady heartbeats: everything else is done, from the rights to the
+events with their numbers, and nothing is written. `BENCH_WRITE=unasked` answers them without any transaction at all.
+"""
+
+# ruff: noqa: SLF001 - what is measured here is taken apart on purpose
 
 import asyncio
 import os
@@ -11,7 +17,7 @@ from kici_gql.app.prepare import prepare
 from kici_gql.cli.server import server_for
 from kici_gql.events import Cursor
 from kici_gql.settings import Settings
-from kici_gql.store import Store
+from kici_gql.store import Store, database, transaction
 from tests.bench.fleet import ADMIN_TOKEN, AGENTS
 
 
@@ -34,21 +40,50 @@ def main() -> None:
     asyncio.run(prepare(settings))
     server = server_for(create_app(settings), settings)
     server.config.ws_ping_interval = None  # the load's raw readers answer no pings
-    if os.environ.get("BENCH_WRITE") == "no":
-        _forget_writes_after_the_fleet_connected()
+    take_out = {"unwritten": _take_out_statements, "unasked": _take_out_transactions}
+    take_out.get(os.environ.get("BENCH_WRITE", ""), lambda: None)()
     server.run()
 
 
-def _forget_writes_after_the_fleet_connected() -> None:
+def _beat_of(work: Any) -> Any:
+    """The heartbeat that a transaction is to take; None when it does something else."""
+    action = getattr(work, "keywords", {}).get("action")
+    return (
+        action.work.keywords["beat"]
+        if action is not None and action.name == "orchestratorHeartbeat"
+        else None
+    )
+
+
+def _take_out_transactions() -> None:
     whole = Store.transaction
 
-    async def transaction(store: Any, org_id: Any, work: Any) -> Any:
-        action = getattr(work, "keywords", {}).get("action")
-        if action is not None and action.name == "orchestratorHeartbeat":
+    async def answer(store: Any, org_id: Any, work: Any) -> Any:
+        if _beat_of(work) is not None:
             return await _no_transaction(store, org_id, work)
         return await whole(store, org_id, work)
 
-    Store.transaction = transaction  # type: ignore[method-assign,assignment]
+    Store.transaction = answer  # type: ignore[method-assign,assignment]
+
+
+def _take_out_statements() -> None:
+    heads: dict[str, transaction.Head] = {}
+
+    def run_batch(connection: Any, jobs: Any, now: Any, memories: Any) -> Any:
+        def steady(job: Any) -> bool:
+            beat = _beat_of(job.work)
+            return beat is not None and memories[job.org_id].recall(beat.connection_id) is not None
+
+        if not all(map(steady, jobs)):
+            heads.clear()
+            return transaction.run_batch(connection, jobs, now, memories)
+        if not heads:
+            heads.update(transaction._lock_heads(connection, {job.org_id for job in jobs}))
+            connection.rollback()
+        batch = transaction._Batch(connection, transaction.Pending())
+        return [transaction._run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
+
+    database.run_batch = run_batch
 
 
 if __name__ == "__main__":
