@@ -17,7 +17,7 @@ from kici_gql.app.prepare import prepare
 from kici_gql.cli.server import server_for
 from kici_gql.events import Cursor
 from kici_gql.settings import Settings
-from kici_gql.store import Store, database, transaction
+from kici_gql.store import Store, database, prepared, transaction
 from tests.bench.fleet import ADMIN_TOKEN, AGENTS
 
 
@@ -80,10 +80,10 @@ def _take_out_statements() -> None:
         if not heads:
             heads.update(transaction._lock_heads(connection, {job.org_id for job in jobs}))
             connection.rollback()
-        batch = transaction._Batch(connection, transaction.Pending())
+        batch = transaction._Batch(connection, prepared.Pending())
         return [transaction._run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
 
-    database.run_batch = run_batch
+    vars(database)["run_batch"] = run_batch
 
 
 if __name__ == "__main__":
