@@ -5,12 +5,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from kici_gql.actions import commands, presence, workflows
 from kici_gql.auth import Authenticator
 from kici_gql.errors import Unavailable
 from kici_gql.settings import Settings
-from kici_gql.store import Store, Tx, audit, log, logs, orgs, questions
+from kici_gql.store import Store, Tx, alerts, audit, fleet, log, logs, orgs, questions
+from kici_gql.store import commands as command_store
+from kici_gql.store import workflows as workflow_store
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +51,17 @@ class Chores:
 
     async def _sweep(self) -> float:
         now = self._store.now()
-        due = await presence.sweep(self._store, self._settings, now, self._serving_since)
-        await commands.expire(self._store, now)
-        await workflows.roll_schedules(self._store, now)
-        return SWEEP_SECONDS if due is None else min(SWEEP_SECONDS, _seconds_until(due, self._store.now()))
+        due = await self._store.read(_look_for_due, now)
+        silence_due_at = due.silence_due_at
+        if due.silence:
+            silence_due_at = await presence.sweep(self._store, self._settings, now, self._serving_since)
+        if due.commands:
+            await commands.expire(self._store, now)
+        if due.schedules:
+            await workflows.roll_schedules(self._store, now)
+        if silence_due_at is None:
+            return SWEEP_SECONDS
+        return min(SWEEP_SECONDS, _seconds_until(silence_due_at, self._store.now()))
 
     async def _look(self) -> float:
         await self._authenticator.look()
@@ -77,6 +89,27 @@ class Chores:
             removed = await self._store.transaction(None, partial(_forget, settings=self._settings))
         await self._store.transaction(None, _forget_questions)
         return HOUSEKEEPING_SECONDS
+
+
+class _Due(NamedTuple):
+    """What there is to do by itself, and when somebody's silence has to be judged next."""
+
+    silence: bool
+    commands: bool
+    schedules: bool
+    silence_due_at: datetime | None
+
+
+def _look_for_due(connection: Connection, now: datetime) -> _Due:
+    """Mostly there is nothing, and this look at all of it is all that a second costs."""
+    silence_due_at = fleet.next_due(connection)
+    silent = silence_due_at is not None and silence_due_at <= now
+    return _Due(
+        silent or bool(alerts.run_out(connection, now, 1)),
+        bool(command_store.orgs_due(connection, now)),
+        bool(workflow_store.orgs_overdue(connection, now)),
+        silence_due_at,
+    )
 
 
 async def _forever(chore: Callable[[], Awaitable[float]]) -> None:

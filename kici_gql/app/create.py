@@ -30,7 +30,7 @@ from kici_gql.events import Entry, EventType, Topic
 from kici_gql.feed import Feed
 from kici_gql.relay import RelayEndpoint
 from kici_gql.settings import Settings
-from kici_gql.store import Store, log
+from kici_gql.store import Store
 from kici_gql.web import SessionRoutes, web_routes
 
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
         return Context(services, viewer, request_id)
 
     async def position(viewer: Viewer) -> str | None:
-        return str(await store.read(log.head, viewer.org_id)) if viewer.org_id else None
+        return str(await store.head(viewer.org_id)) if viewer.org_id else None
 
     kept = KeptAnswers(position, STABLE)
     operations = Operations(schema, make_context, limits=_limits(settings), kept=kept)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kici_gql.errors import Unavailable
-from kici_gql.events import Entry
+from kici_gql.events import Cursor, Entry
 from kici_gql.settings import Settings
+from kici_gql.store import log
 from kici_gql.store.transaction import Job, Memory, Outcome, Tx, about_values, run_batch
 
 _log = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ class Store:
         self._readers: AsyncEngine
         self._writer: _Writer
         self._task: asyncio.Task[None] | None = None
+        self._watch: _SqliteWatch | None = None
+        self._heads: dict[str, tuple[int, Cursor]] = {}
         self.counts = Counts()
 
     def now(self) -> datetime:
@@ -79,6 +83,7 @@ class Store:
         if self._settings.is_sqlite:
             self._readers = _sqlite_readers(url)
             self._writer = _SqliteWriter(url)
+            self._watch = _SqliteWatch(url)
         else:
             engine = create_async_engine(
                 url,
@@ -100,6 +105,8 @@ class Store:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+            if self._watch is not None:
+                self._watch.close()
             await self._writer.close()
             await self._readers.dispose()
 
@@ -130,6 +137,20 @@ class Store:
                 raise about_values(error) from error
             _log.warning("the database can't be reached: %s", type(error).__name__)
             raise Unavailable("the database can't be reached", hint="Send the same request again.") from error
+
+    async def head(self, org_id: str) -> Cursor:
+        """Where the org's log ends now, in the database itself.
+
+        On SQLite the database tells for nothing whether anybody has committed since it was last asked.
+        """
+        version = self._watch.version() if self._watch is not None else None
+        known = self._heads.get(org_id)
+        if known is not None and known[0] == version:
+            return known[1]
+        found = await self.read(log.head, org_id)
+        if version is not None:  # it was asked before the read: a commit in between is found by the next one
+            self._heads[org_id] = version, found
+        return found
 
     async def _write_forever(self) -> None:
         crowd = 0
@@ -184,6 +205,21 @@ class _SqliteWriter:
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
+
+
+class _SqliteWatch:
+    """Tells commits of all other connections apart: `PRAGMA data_version` looks at shared memory and waits for nobody."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = sqlite3.connect(str(make_url(url).database), check_same_thread=False)
+
+    def version(self) -> int:
+        """Another number whenever the database has changed since this was last asked."""
+        [(version,)] = self._connection.execute("PRAGMA data_version")
+        return int(version)
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 class _PostgresWriter:

@@ -10,7 +10,6 @@ from kici_gql.api.engine.operations import Operations, Result
 from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.api.schema import schema
 from kici_gql.api.stable import STABLE
-from kici_gql.store import log
 from tests.world import World, agent, beat_of, scaler
 
 TREE = """query ($first: Int = 10) { org { cursor clusters(first: $first) { nodes { name connected orchestrators { nodes {
@@ -23,7 +22,7 @@ class Asking:
         make_context = world.operations._execution._make_context  # noqa: SLF001 - the world's own
 
         async def position(viewer: Any) -> str:
-            return str(await world.store.read(log.head, viewer.org_id))
+            return str(await world.store.head(viewer.org_id))
 
         self.world = world
         self.kept = KeptAnswers(position, STABLE)

@@ -1,6 +1,9 @@
+import pytest
+
 from kici_gql.events import Event, EventType, Topic
+from kici_gql.settings import Settings
 from kici_gql.store import Tx, log
-from tests.world import Clock, World
+from tests.world import Clock, World, world_of
 
 
 async def fill(world: World, clock: Clock, count: int) -> None:
@@ -73,3 +76,20 @@ async def test_entries_of_some_topics(any_world: World) -> None:
     assert [entry.seq for entry in found] == [2, 4]
     found = await read(log.entries_after, any_world.org_id, 0, tuple(Topic), 2)
     assert [entry.seq for entry in found] == [1, 2]
+
+
+async def test_the_head_is_what_the_database_says_whoever_commits(
+    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(database_url=database_url)
+    async with world_of(settings, clock) as one, world_of(settings, clock) as two:
+        seq = 0
+        for world in (one, two, two, one):
+            seq = await world.append(Event(EventType.ALERT_CHANGED, {"n": 1}))
+            assert (await one.store.head(one.org_id)).seq == (await two.store.head(one.org_id)).seq == seq
+        other = one.viewer(org="other").org_id
+        assert (await one.store.head(other)).seq < seq
+        if settings.is_sqlite:
+            monkeypatch.setattr(one.store, "read", None)
+            assert (await one.store.head(one.org_id)).seq == seq, "known without being read"
+            assert (await one.store.head(other)).seq < seq

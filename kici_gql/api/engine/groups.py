@@ -108,6 +108,7 @@ class Group:
     render: Render
     recent: RecentPages
     counts: Counts
+    founder: Viewer
     members: dict[object, Viewer] = field(default_factory=dict)
     _turns: dict[str, Shared[str, Page | _Broken]] = field(default_factory=dict)
     _openings: dict[str | None, Shared[str | None, Page | str | _Broken]] = field(default_factory=dict)
@@ -225,8 +226,9 @@ class Group:
         return page
 
     async def _page(self, frame: Frame) -> Page:
-        # Any member will do: they have the same rights, and whoever founded the group may have left.
-        viewer = next(iter(self.members.values()))
+        # Any member will do: they have the same rights. The founder may have left, and is asked for only where
+        # everybody has, while this frame was in the making.
+        viewer = next(iter(self.members.values()), self.founder)
         self.counts.pages_rendered += 1
         return Page(await self.render(frame, viewer), frame.cursor)
 
@@ -263,7 +265,7 @@ class Groups:
         key = (selection, view.key, viewer.rights_key)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(view, render, self.recent, self.counts)
+            group = self._groups[key] = Group(view, render, self.recent, self.counts, viewer)
         group.members[member] = viewer
         return group
 

@@ -234,6 +234,17 @@ async def test_a_frame_is_run_with_a_viewer_that_is_still_there() -> None:
     assert seen == ["bob"]
 
 
+async def test_a_frame_in_the_making_may_outlive_the_last_member(operations: Operations, log: Log) -> None:
+    reader = await subscribed(operations)
+    await anext(reader)
+    [group] = operations.groups._groups.values()  # noqa: SLF001 - who is still waiting holds it too
+    cursor = str(len(log.values))
+    await reader.aclose()
+    log.add(1)
+    page = await group.next(cursor)
+    assert tick(page)["values"] == [1], "by the rights of whoever was there first"
+
+
 def test_recent_pages_are_bounded_in_bytes() -> None:
     recent = RecentPages(100)
     for number in range(20):
