@@ -45,6 +45,7 @@ class Memory:
     def __init__(self) -> None:
         self._position: tuple[str, int] | None = None
         self._known: dict[str, tuple[frozenset[str], Any]] = {}
+        self._fresh: dict[str, tuple[frozenset[str], Any]] = {}
 
     def recall(self, key: str) -> Any:
         """What was remembered under this key, or None."""
@@ -52,11 +53,15 @@ class Memory:
         return known[1] if known is not None else None
 
     def remember(self, key: str, value: object, about: frozenset[str]) -> None:
-        """Keep a value until something happens to one of the orchestrators or clusters that it is about."""
-        self._known[key] = about, value
+        """Keep a value until something happens to one of the orchestrators or clusters that it is about.
+
+        It has to be true at the end of the transaction that is at hand, whatever that has changed before.
+        """
+        self._fresh[key] = about, value
 
     def clear(self) -> None:
         self._known.clear()
+        self._fresh.clear()
 
     def at(self, head: Head) -> "Memory":
         """This memory, emptied unless it was true at that position."""
@@ -69,6 +74,11 @@ class Memory:
         """Go along with changes of our own, but without the members that they are about."""
         self._known = {key: known for key, known in self._known.items() if known[0].isdisjoint(disturbed)}
         self._position = (head.epoch, head.fleet_seq)
+
+    def settle(self) -> None:
+        """Take over what the transaction that has ended well has found out."""
+        self._known |= self._fresh
+        self._fresh.clear()
 
 
 _BY_THEIR_OWN_ID = {EventType.CLUSTER_CHANGED, EventType.ORCHESTRATOR_CHANGED, EventType.ORCHESTRATOR_REMOVED}
@@ -272,6 +282,7 @@ def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, mem
         if tx.disturbed:
             head.fleet_seq = head.seq
             memory.follow(head, tx.disturbed)
+        memory.settle()
     return Outcome(job, value, entries=entries)
 
 

@@ -57,7 +57,7 @@ async def test_both_ways_leave_the_same(
             monkeypatch.setattr(steady, "take", lambda *_: None)
     assert states[1] == states[0]
     assert states[2] == states[0]
-    assert taken == [False, False, True, True, True], "the first beat brings them ONLINE"
+    assert taken == [False, True, True, True, True], "the first beat brings them ONLINE, and knows it"
 
 
 async def test_whatever_is_not_steady_takes_the_long_way(any_world: World, taken: list[bool]) -> None:
@@ -74,7 +74,7 @@ async def test_whatever_is_not_steady_takes_the_long_way(any_world: World, taken
     await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
     await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
     await any_world.beat(connection, ["a1", "a2", "a3"], queued_jobs=1)
-    assert taken == [False, False, True], "liveness changed, so the first one ended what was remembered"
+    assert taken == [False, True, True], "liveness changed, and the beat that changed it knows how"
     assert {row.liveness for row in await any_world.rows(Agent)} == {Liveness.ONLINE}
 
 
