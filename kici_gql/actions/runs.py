@@ -1,7 +1,6 @@
 """Runs: what orchestrators report of them, in any order and as often as they like."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -154,7 +153,7 @@ def _blank(
 def _add_run(tx: Tx, row: Run) -> None:
     records.add(tx.connection, row)
     share = metrics.share_of(row.status, row.duration_ms)
-    runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), asdict(share))
+    runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), share._asdict())
     tx.append(Event(EventType.RUN_CHANGED, records.state_of(row)))
     _note_trigger(tx, row)
 
@@ -189,10 +188,10 @@ def _recount(tx: Tx, row: Run, new: Run) -> None:
     before = metrics.share_of(row.status, row.duration_ms)
     share = metrics.share_of(new.status, new.duration_ms)
     if old_span != span:
-        runs.add_share(tx.connection, tx.org_id, old_span, asdict(NOTHING - before))
-        runs.add_share(tx.connection, tx.org_id, span, asdict(share))
+        runs.add_share(tx.connection, tx.org_id, old_span, NOTHING.less(before)._asdict())
+        runs.add_share(tx.connection, tx.org_id, span, share._asdict())
     elif share != before:
-        runs.add_share(tx.connection, tx.org_id, span, asdict(share - before))
+        runs.add_share(tx.connection, tx.org_id, span, share.less(before)._asdict())
 
 
 def _derived(row: Run) -> dict[str, Any]:

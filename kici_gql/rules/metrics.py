@@ -1,8 +1,9 @@
 """Figures of runs that can be added up: what one run contributes to the span it was queued in."""
 
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from operator import add, sub
+from operator import sub
+from typing import NamedTuple
 
 from kici_gql.tables import JobStatus, RunStatus
 
@@ -10,9 +11,8 @@ BUCKET = timedelta(minutes=5)
 _BUCKET_SECONDS = int(BUCKET.total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What a run counts for; shares are added and taken away as the run changes."""
+class Share(NamedTuple):
+    """What a run counts for, as counts to add."""
 
     runs: int = 0
     succeeded: int = 0
@@ -21,11 +21,13 @@ class Share:
     timed: int = 0
     duration_ms: int = 0
 
-    def __add__(self, other: "Share") -> "Share":
-        return Share(*map(add, astuple(self), astuple(other)))
+    def less(self, other: "Share") -> "Share":
+        """What has to be added where `other` was counted, so that this is counted instead."""
+        return Share(*map(sub, self, other))
 
-    def __sub__(self, other: "Share") -> "Share":
-        return Share(*map(sub, astuple(self), astuple(other)))
+
+def total_of(shares: Iterable[Share]) -> Share:
+    return Share(*map(sum, zip(*shares, strict=True)))
 
 
 NOTHING = Share()

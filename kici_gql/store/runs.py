@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kici_gql.store.records import fetch_all, fetch_one
@@ -90,16 +90,17 @@ def _add(
     connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=added))
 
 
-def hours(connection: Connection, org_id: str, since: datetime) -> Sequence[RunBucket]:
-    """Figures of the spans from `since` on, added up by the hour, oldest first."""
-    sums = [func.sum(_bucket.c[name]).label(name) for name in FIGURES]
+def hours(connection: Connection, org_id: str, since: datetime) -> Sequence[tuple[datetime, list[int]]]:
+    """`FIGURES` of the spans from `since` on, added up by the hour, oldest first."""
+    # Cast, because sums of big integers are decimals on PostgreSQL.
+    sums = [cast(func.sum(_bucket.c[name]), BigInteger) for name in FIGURES]
     query = (
         select(_bucket.c.hour, *sums)
         .where(_bucket.c.org_id == org_id, _bucket.c.start >= since)
         .group_by(_bucket.c.hour)
         .order_by(_bucket.c.hour)
     )
-    return fetch_all(connection, query, RunBucket)
+    return [(hour, figures) for hour, *figures in connection.execute(query).all()]
 
 
 def job_figures(connection: Connection, org_id: str) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """Reports of runs: whatever order they arrive in and however often, they come to the same."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -52,6 +54,9 @@ RUNS = st.builds(
     duration_ms=st.none() | st.sampled_from([5, 50]),
     jobs=st.lists(JOBS, max_size=2, unique_by=lambda job: job.job_id),
 )
+METRICS = """query ($hours: Int!) { org { executionMetrics(windowHours: $hours) {
+  totalRuns succeededRuns failedRuns cancelledRuns averageDurationMs
+  series { at runs succeeded failed cancelled averageDurationMs } } } }"""
 PASSING = {"id", "run_id", "job_id", "external_id", "revision", "updated_at"}
 
 
@@ -107,6 +112,7 @@ async def figures_are_right(world: World) -> None:
         for row in await world.rows(RunBucket)
     }
     assert {start: figures for start, figures in kept.items() if any(figures)} == counted
+    await answers_are_right(world, counted)
     jobs = [row.status for row in await world.rows(Job)]
     [figures] = await world.rows(JobFigures) or [JobFigures(org_id="", queued=0, running=0)]
     assert figures.queued == sum(status in {"PENDING", "QUEUED"} for status in jobs)
@@ -149,6 +155,36 @@ async def test_steps_end_with_their_job_and_a_late_word_of_their_own_counts(any_
     assert await statuses() == ["SUCCESS", "FAILED", "SKIPPED"]
     await home.report(run_of(at=moment(10), jobs=[job_of(status=JobStatus.CANCELLED)]))
     assert await statuses() == ["SUCCESS", "CANCELLED", "SKIPPED"]
+
+
+async def answers_are_right(world: World, counted: Mapping[datetime, Sequence[int]]) -> None:
+    """What is answered about a window of any length equals what counting its runs gives, hour by hour."""
+    for window in (1, 30, 744):
+        since = world.clock() - timedelta(hours=window, minutes=5)
+        of_hour: defaultdict[str, list[int]] = defaultdict(lambda: [0] * 6)
+        for start, figures in counted.items():
+            if start > since:
+                hour = start.replace(minute=0).isoformat()
+                of_hour[hour] = [a + b for a, b in zip(of_hour[hour], figures, strict=True)]
+        answer = (await world.data(METRICS, hours=window))["org"]["executionMetrics"]
+        told = {datetime.fromisoformat(point.pop("at")).isoformat(): point for point in answer["series"]}
+        assert len(told) in {window + 1, window + 2}  # an hour at either end lies in it in part
+        assert told == {hour: shown(of_hour[hour]) for hour in told}
+        assert shown([sum(each) for each in zip(*of_hour.values(), strict=True)] or [0] * 6) == {
+            "runs": answer["totalRuns"],
+            "succeeded": answer["succeededRuns"],
+            "failed": answer["failedRuns"],
+            "cancelled": answer["cancelledRuns"],
+            "averageDurationMs": answer["averageDurationMs"],
+        }
+
+
+def shown(figures: Sequence[int]) -> dict[str, int | None]:
+    *counts, timed, duration = figures
+    average = round(duration / timed) if timed else None
+    return dict(zip(("runs", "succeeded", "failed", "cancelled"), counts, strict=True)) | {
+        "averageDurationMs": average
+    }
 
 
 async def test_a_verdict_of_ours_gives_way_to_reports_and_not_the_other_way_round(any_world: World) -> None:

@@ -59,16 +59,10 @@ def check_window(hours: int) -> int:
 def read_metrics(connection: Connection, org_id: str, hours: int, now: datetime) -> ExecutionMetrics:
     """Adds up what is kept of each five minutes: the cost depends on the window, not on the runs."""
     since = rules.bucket_of(now - timedelta(hours=hours))
-    points = {
-        each.hour: Share(**{name: int(getattr(each, name)) for name in runs.FIGURES})
-        for each in runs.hours(connection, org_id, since)
-    }
-    whole = sum(points.values(), rules.NOTHING)
+    found = {hour: Share(*figures) for hour, figures in runs.hours(connection, org_id, since)}
+    last = max([now, *found])  # a clock that is ahead of ours has its runs counted too
+    whole = rules.total_of(found.values())
     queued, running = runs.job_figures(connection, org_id)
-    hour = since.replace(minute=0)
-    while hour <= now:
-        points.setdefault(hour, rules.NOTHING)
-        hour += timedelta(hours=1)
     return ExecutionMetrics(
         window_hours=hours,
         since=since,
@@ -80,8 +74,14 @@ def read_metrics(connection: Connection, org_id: str, hours: int, now: datetime)
         average_duration_ms=_average(whole.duration_ms, whole.timed),
         queued_jobs=queued,
         running_jobs=running,
-        series=[_point(at, share) for at, share in sorted(points.items())],
+        series=[_point(hour, found.get(hour, rules.NOTHING)) for hour in _hours(since, last)],
     )
+
+
+def _hours(since: datetime, last: datetime) -> list[datetime]:
+    """Every hour that has begun by `last`, from the one that `since` lies in."""
+    first = since.replace(minute=0)
+    return [first + timedelta(hours=number) for number in range((last - first) // timedelta(hours=1) + 1)]
 
 
 def _point(at: datetime, share: Share) -> MetricsPoint:
