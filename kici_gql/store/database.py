@@ -39,6 +39,12 @@ _MAX_WAITING = 10_000
 _CROWD = 5
 _GATHER_SECONDS = 0.004
 
+# Pages that SQLite keeps in memory, per connection. Whatever a reader no longer holds comes from the kernel's cache, so
+# a small one costs little, and there are several; the writer's holds what reports write again and again.
+_WRITER_CACHE_KIB = 32 * 1024
+_READER_CACHE_KIB = 16 * 1024
+_READERS = 8
+
 
 @dataclass(slots=True)
 class Counts:
@@ -191,7 +197,7 @@ class _SqliteWriter:
         self._engine = create_engine(
             sync_url, json_serializer=_dumps, json_deserializer=orjson.loads, hide_parameters=True
         )
-        _prepare_sqlite(self._engine, begin="BEGIN IMMEDIATE")
+        _prepare_sqlite(self._engine, begin="BEGIN IMMEDIATE", cache_kib=_WRITER_CACHE_KIB)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._memories: defaultdict[str | None, Memory] = defaultdict(Memory)
 
@@ -242,15 +248,16 @@ def _sqlite_readers(url: str) -> AsyncEngine:
         url,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
-        pool_size=8,
+        pool_size=_READERS,
+        pool_use_lifo=True,  # the connection whose cache is warmest; those for the worst moments stay small
         max_overflow=0,  # whatever goes over is opened and closed each time: a thread and a connection for one query
         hide_parameters=True,
     )
-    _prepare_sqlite(engine.sync_engine, begin="BEGIN", query_only=True)
+    _prepare_sqlite(engine.sync_engine, begin="BEGIN", cache_kib=_READER_CACHE_KIB, query_only=True)
     return engine
 
 
-def _prepare_sqlite(engine: Engine, *, begin: str, query_only: bool = False) -> None:
+def _prepare_sqlite(engine: Engine, *, begin: str, cache_kib: int, query_only: bool = False) -> None:
     """WAL, foreign keys, and a BEGIN of our own: the driver's legacy one comes too late for a read snapshot."""
 
     @event.listens_for(engine, "connect")
@@ -262,7 +269,7 @@ def _prepare_sqlite(engine: Engine, *, begin: str, query_only: bool = False) -> 
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "busy_timeout=5000",
-            "cache_size=-65536",
+            f"cache_size=-{cache_kib}",
             "wal_autocheckpoint=8000",
             "temp_store=MEMORY",
             f"query_only={int(query_only)}",
