@@ -190,7 +190,8 @@ def _report_inventory(tx: Tx, viewer: Viewer, report: reports.Inventory) -> Resu
             changes,
         )
     inventory.apply(tx, row, report.scalers, report.agents, changes)
-    fleet.judge_soon(tx.connection, row.id, tx.now)
+    if changes.evidence:  # whose silence is due when, is as it was where nothing changed
+        fleet.judge_soon(tx.connection, row.id, tx.now)
     changes.finish(tx)
     return {"object_id": row.id, "orchestrator_id": row.id}
 

@@ -179,6 +179,21 @@ async def test_a_sweep_says_when_the_next_is_due(any_world: World, clock: Clock)
     assert await any_world.sweep() is None
 
 
+async def test_a_report_that_changes_nothing_has_nobody_judged(any_world: World, clock: Clock) -> None:
+    connection = await any_world.connect(agents=[agent("a1", None)])
+    due = await any_world.sweep()
+    for agents in (["a1"], ["a1", "a2"]):
+        clock.advance(1)
+        report = OrchestratorReportInventoryInput(
+            connection_id=connection, agents=[agent(name, None) for name in agents], full=True
+        )
+        await orchestrators.report_inventory(any_world.call("ORCHESTRATOR"), report)
+        [row] = await any_world.rows(Orchestrator)
+        assert row.due_at == (due if agents == ["a1"] else clock()), (
+            "a new agent's silence is to be looked at"
+        )
+
+
 async def test_many_due_at_once_are_judged_in_steps(
     any_world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
