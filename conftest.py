@@ -1,4 +1,4 @@
-"""In which order tests run, and what a skip means.
+"""In which order tests run, what the garbage collector leaves alone, and what a skip means.
 
 Files that wait for real processes come first: with several workers the last ones to end are then short.
 
@@ -9,6 +9,7 @@ A test that lacks PostgreSQL, Redis, Node or Chromium skips with a reason that s
 so that CI can't turn green by losing a service.
 """
 
+import gc
 import os
 
 import pytest
@@ -23,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = {item.path for item in items if item.get_closest_marker("e2e") or item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Modules, schema and collected tests stay until the end: the collector need not walk them during each test."""
+    gc.collect()
+    gc.freeze()
 
 
 class RequiredServices:

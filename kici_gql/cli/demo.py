@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kici_gql.cli.loading import without_collector
+
 
 def demo(
     port: Annotated[
@@ -26,7 +28,8 @@ def demo(
     """
     import asyncio
 
-    from kici_gql.cli.demo_fleet import DemoError, DemoFolder, run
+    with without_collector():
+        from kici_gql.cli.demo_fleet import DemoError, DemoFolder, run
 
     folder = DemoFolder(data_dir or _default_folder())
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kici_gql.cli.loading import without_collector
 from kici_gql.cli.options import DatabaseUrl, settings_from
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Server processes. [env: KICI_GQL_WORKERS]")] = None,
 ) -> None:
     """Serve the API, the web view and the playground until stopped."""
-    from kici_gql.cli.logs import logging_config
+    with without_collector():
+        import kici_gql.app  # noqa: F401 - the larger part of what follows
+        from kici_gql.cli.logs import logging_config
 
     settings = settings_from(
         host=host, port=port, database_url=database_url, broadcast_url=broadcast_url, workers=workers

@@ -6,9 +6,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn.supervisors import multiprocess
 
-from kici_gql.app import create_app
-from kici_gql.cli.server import server_for
-from kici_gql.settings import Settings
+from kici_gql.cli.loading import without_collector
 
 
 class Worker(multiprocess.Process):
@@ -17,6 +15,11 @@ class Worker(multiprocess.Process):
     @property
     def server(self) -> Server:
         if self._server is None:
+            with without_collector():
+                from kici_gql.app import create_app
+                from kici_gql.cli.server import server_for
+                from kici_gql.settings import Settings
+
             settings = Settings()
             self._server = server_for(create_app(settings), settings)
         return self._server

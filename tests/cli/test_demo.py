@@ -1,18 +1,20 @@
 """`kici-gql demo`, as whoever runs it meets it."""
 
+import asyncio
 import re
 import signal
 import socket
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psutil
 import pytest
+import pytest_asyncio
 
 from kici_gql.cli.demo_fleet import DemoError, DemoFolder, examples_folder
 from tests.examples.conftest import Eventually
@@ -109,60 +111,73 @@ async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path, even
         await eventually(lambda: not any(lives(child) for child in family))
 
 
-@pytest.mark.e2e
-async def test_the_terminal_gets_what_it_needs_for_the_examples(
-    tmp_path: Path, eventually: Eventually
-) -> None:
-    async with demo(tmp_path, "--port", "0") as program:
-        await eventually((tmp_path / "env.sh").exists)
-        assert stat.S_IMODE((tmp_path / "env.sh").stat().st_mode) == 0o600
-        script = f". {tmp_path}/env.sh; command -v kici-gql; command -v python; env"
-        async with running("sh", "-c", script, env={}) as shell:
-            assert await shell.ended() == 0
-        own = Path(sys.executable).parent
-        assert shell.lines[:2] == [str(own / "kici-gql"), str(own / "python")]
-        exports = dict(line.split("=", 1) for line in shell.lines if line.startswith("KICI_GQL"))
-        await eventually(lambda: len(family_of(program)) == 3)
-        watch = [sys.executable, "-m", "kici_gql", "watch", "--once"]
-        async with running(*watch, env=exports | {"COLUMNS": "200"}) as tree:
-            assert await tree.ended() == 0
-        assert tree.saw("org default")
+class Shared(NamedTuple):
+    """A demo that met everything that could go against it, and runs."""
+
+    program: Program
+    folder: Path
+    taken: int
+    """The port that it was asked to take, and couldn't."""
 
 
-@pytest.mark.e2e
-async def test_a_port_in_use_is_no_obstacle_but_a_folder_in_use_is(
-    tmp_path: Path, eventually: Eventually
-) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        taken = other.getsockname()[1]
-        async with demo(tmp_path, "--port", str(taken)) as program:
-            await eventually(lambda: any(LINK.search(line) for line in program.lines))
-            assert f":{taken}/" not in link_of(program)
-            assert program.saw(f"Port {taken} is in use")
-            async with demo(tmp_path, "--port", "0") as second:
-                assert await second.ended() == 1
-            assert second.saw("another demo runs with")
-
-
-@pytest.mark.e2e
-async def test_settings_from_the_environment_do_not_open_it_to_the_network(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shared]:
+    folder = tmp_path_factory.mktemp("demo")
     env = {
         "KICI_GQL_HOST": "0.0.0.0",
         "KICI_GQL_WORKERS": "2",
         "KICI_GQL_DATABASE_URL": "postgresql+asyncpg://nowhere/x",
     }
-    async with demo(tmp_path, "--port", "0", env=env) as program:
-        await eventually(lambda: any(LINK.search(line) for line in program.lines))
-        listening = [
-            each.laddr.ip
-            for each in psutil.Process(program.process.pid).net_connections()
-            if each.status == "LISTEN"
-        ]
-        assert listening == ["127.0.0.1"]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        async with demo(folder, "--port", str(taken), env=env) as program:
+            async with asyncio.timeout(60):
+                while len(family_of(program)) < 3:  # noqa: ASYNC110 - it is other processes that are waited for
+                    await asyncio.sleep(0.05)
+            yield Shared(program, folder, taken)
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_terminal_gets_what_it_needs_for_the_examples(shared: Shared) -> None:
+    file = shared.folder / "env.sh"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    script = f". {file}; command -v kici-gql; command -v python; env"
+    async with running("sh", "-c", script, env={}) as shell:
+        assert await shell.ended() == 0
+    own = Path(sys.executable).parent
+    assert shell.lines[:2] == [str(own / "kici-gql"), str(own / "python")]
+    exports = dict(line.split("=", 1) for line in shell.lines if line.startswith("KICI_GQL"))
+    watch = [sys.executable, "-m", "kici_gql", "watch", "--once"]
+    async with running(*watch, env=exports | {"COLUMNS": "200"}) as tree:
+        assert await tree.ended() == 0
+    assert tree.saw("org default")
+
+
+@pytest.mark.e2e
+def test_a_port_in_use_is_no_obstacle(shared: Shared) -> None:
+    assert f":{shared.taken}/" not in link_of(shared.program)
+    assert shared.program.saw(f"Port {shared.taken} is in use")
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_folder_in_use_is_an_obstacle(shared: Shared) -> None:
+    async with demo(shared.folder, "--port", "0") as second:
+        assert await second.ended() == 1
+    assert second.saw("another demo runs with")
+
+
+@pytest.mark.e2e
+def test_settings_from_the_environment_do_not_open_it_to_the_network(shared: Shared) -> None:
+    listening = [
+        each.laddr.ip
+        for each in psutil.Process(shared.program.process.pid).net_connections()
+        if each.status == "LISTEN"
+    ]
+    assert listening == ["127.0.0.1"]
 
 
 def test_the_folder_is_emptied_of_a_demo_and_of_nothing_else(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -59,6 +61,28 @@ async def test_check_constraints_are_there_too(sqlite_url: str) -> None:
 async def test_upgrading_again_is_harmless(database_url: str) -> None:
     await migrations.upgrade(database_url)
     await migrations.upgrade(database_url)
+
+
+def test_the_head_is_the_newest_revision() -> None:
+    assert ScriptDirectory.from_config(migrations.config()).get_heads() == [migrations.HEAD]
+
+
+async def test_a_database_at_the_head_is_let_be(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(command, "upgrade")
+    await migrations.upgrade(database_url)
+
+
+async def test_a_database_of_a_newer_release_is_refused(database_url: str) -> None:
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        with pytest.raises(CommandError, match="9999"):
+            await migrations.upgrade(database_url)
+    finally:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{migrations.HEAD}'")
+        await engine.dispose()
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

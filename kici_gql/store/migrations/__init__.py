@@ -1,12 +1,18 @@
-"""The schema's history, and how a database is brought up to date."""
+"""The schema's history, and how a database is brought up to date.
+
+Alembic waits until there is something to change: a server that starts again has only to see that there is not.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0003"  # the newest revision in versions/
 _LOCK = 0x6B696369  # any number, as long as every kici_gql process takes the same
 
 
@@ -25,14 +31,26 @@ async def upgrade(database_url: str) -> None:
         await engine.dispose()
 
 
-def config() -> Config:
+def config() -> "Config":
     """Alembic's configuration: also for making a new revision."""
+    from alembic.config import Config
+
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent))
     return settings
 
 
 def _upgrade(connection: Connection) -> None:
+    if _is_at_head(connection):
+        return
+    from alembic import command
+
     settings = config()
     settings.attributes["connection"] = connection
     command.upgrade(settings, "head")
+
+
+def _is_at_head(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
