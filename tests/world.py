@@ -195,6 +195,16 @@ def _rows(connection: Connection, table: FromClause) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(table).order_by(*keys)).mappings()]
 
 
+def _viewers(connection: Connection) -> dict[str, Viewer]:
+    """Who comes with each token. One snapshot for all: nearly every test waits for this."""
+    found = {}
+    for secret in (secret_of(scope, slug) for slug in ORGS for scope in TokenScope):
+        row = orgs.token_by_hash(connection, hash_of(secret))
+        assert row is not None
+        found[secret] = viewer_of(*row)
+    return found
+
+
 @asynccontextmanager
 async def world_of(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[World]:
     """Open a prepared database as one process would."""
@@ -205,11 +215,7 @@ async def world_of(settings: Settings, clock: Callable[[], datetime]) -> AsyncIt
     await feed.open()
     world = World(store, feed, settings, clock)
     try:
-        for slug in ORGS:
-            for scope in TokenScope:
-                found = await store.read(orgs.token_by_hash, hash_of(secret_of(scope, slug)))
-                assert found is not None
-                world.viewers[secret_of(scope, slug)] = viewer_of(*found)
+        world.viewers = await store.read(_viewers)
         yield world
     finally:
         await feed.close()
