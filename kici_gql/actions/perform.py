@@ -20,6 +20,9 @@ from kici_gql.tables import AuditOutcome, Idempotency, Prefix, new_id
 
 Result = dict[str, Any]
 
+# These may take long: heartbeats and what users do go first.
+_PATIENT = ("orchestratorConnect", "orchestratorDisconnect", "orchestratorReport")
+
 _ID = re.compile(r"[a-z]{3}_[0-9a-f]{32}")  # what callers send as an id may be anything
 
 
@@ -67,7 +70,10 @@ async def perform(call: Call, action: Action) -> Done:
             check_text(action.idempotency_key, ["idempotencyKey"])
         else:
             action.check()
-        return await call.store.transaction(call.viewer.org_id, partial(_run, call=call, action=action))
+        work = partial(_run, call=call, action=action)
+        return await call.store.transaction(
+            call.viewer.org_id, work, patient=action.name.startswith(_PATIENT)
+        )
     except KiciError as error:
         if not call.viewer.org_id:
             raise  # there is no org whose audit log could hold it

@@ -115,7 +115,7 @@ async def sweep(store: Store, settings: Settings, now: datetime, serving_since: 
     """
     for org_id in await store.read(fleet.orgs_due, now):
         judge = partial(_sweep_org, now=now, serving_since=serving_since, limits=thresholds(settings))
-        while await store.transaction(org_id, judge):
+        while await store.transaction(org_id, judge, patient=True):
             pass
     for alert in await store.read(alerts.run_out, now, _SWEEP_LIMIT):
         await store.transaction(alert.org_id, partial(_reopen, alert_id=alert.id, now=now))

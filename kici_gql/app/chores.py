@@ -77,16 +77,17 @@ class Chores:
             )
             removed = _CHUNK
             while removed == _CHUNK:
-                removed = await self._store.transaction(org.id, trim)
+                removed = await self._store.transaction(org.id, trim, patient=True)
             trim_logs = partial(
                 _trim_logs, older_than=now - timedelta(days=self._settings.run_log_retention_days)
             )
             removed = _CHUNK
             while removed == _CHUNK:
-                removed = await self._store.transaction(org.id, trim_logs)
+                removed = await self._store.transaction(org.id, trim_logs, patient=True)
         removed = _CHUNK
         while removed >= _CHUNK:
-            removed = await self._store.transaction(None, partial(_forget, settings=self._settings))
+            forget = partial(_forget, settings=self._settings)
+            removed = await self._store.transaction(None, forget, patient=True)
         await self._store.transaction(None, _forget_questions)
         return HOUSEKEEPING_SECONDS
 

@@ -52,7 +52,7 @@ class Scribe:
         """Enter the orchestrator. Raises KiciError when it may not come in. `orphans`: connections that have ended."""
         report = shapes.connecting(effect)
         prepare = partial(_prepare, report=report, orphans=frozenset(orphans))
-        await self.call.store.transaction(self.call.viewer.org_id, prepare)
+        await self.call.store.transaction(self.call.viewer.org_id, prepare, patient=True)
         done = await orchestrators.connect(self.call, report, asked_live=True)
         self.connection_id = done.result["connection_id"]
         self.orchestrator_id = done.result["orchestrator_id"]
@@ -123,7 +123,7 @@ class Scribe:
             orchestrator_id=self.orchestrator_id,
             agent_ids=[agent.agent_id for agent in inventory.agents],
         )
-        await self.call.store.transaction(self.call.viewer.org_id, make_way)
+        await self.call.store.transaction(self.call.viewer.org_id, make_way, patient=True)
         await orchestrators.report_inventory(
             self.call, shapes.Refitting(self.connection_id, inventory.scalers, inventory.agents)
         )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,9 +30,12 @@ P = ParamSpec("P")
 Clock = Callable[[], datetime]
 Committed = Callable[[Sequence[Entry]], None]
 
-# A batch ends when the queue is empty or at this size: what waits behind it never waits for more than one batch.
+# A batch ends when nobody waits any more or at these sizes: what waits behind it never waits for more than one batch.
+# Patient jobs, such as introductions, come last and stop early (see `run_batch`): 200 of them at once took seconds, and
+# every heartbeat waited behind them.
 _BATCH_JOBS = 128
-_MAX_WAITING = 10_000
+_BATCH_PATIENT = 16
+_MAX_WAITING = 10_000  # of each kind
 
 # Where many push at once, as the last batch told, a batch waits a little for those that are on their way: what it costs
 # apart from its jobs is then shared by more of them. Who pushes alone never waits.
@@ -71,7 +74,9 @@ class Store:
         self._settings = settings
         self._clock = clock
         self.on_commit: Committed = lambda entries: None
-        self._queue: asyncio.Queue[Job] = asyncio.Queue(_MAX_WAITING)
+        self._prompt: asyncio.Queue[Job] = asyncio.Queue(_MAX_WAITING)
+        self._patient: asyncio.Queue[Job] = asyncio.Queue(_MAX_WAITING)
+        self._filled = asyncio.Event()
         self._readers: AsyncEngine
         self._writer: _Writer
         self._task: asyncio.Task[None] | None = None
@@ -107,7 +112,7 @@ class Store:
     async def close(self) -> None:
         """Finish what is queued, then disconnect."""
         if self._task is not None:
-            await self._queue.join()
+            await asyncio.gather(self._prompt.join(), self._patient.join())
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -116,15 +121,17 @@ class Store:
             await self._writer.close()
             await self._readers.dispose()
 
-    async def transaction(self, org_id: str | None, work: Callable[[Tx], T]) -> T:
+    async def transaction(self, org_id: str | None, work: Callable[[Tx], T], *, patient: bool = False) -> T:
         """Run `work` in one transaction and answer after its commit.
 
         Transactions that arrive together share one commit; each stands or falls alone. `work` runs off the event
         loop, so all it does must be done through its `Tx`, and it runs on when the caller is cancelled.
+        `patient` work lets everybody else's go first, except that some of it is done with each commit.
         Raises the KiciError that `work` raises, or Unavailable when the database can't do it.
         """
-        job = Job(org_id, work, asyncio.get_running_loop().create_future())
-        await self._queue.put(job)
+        job = Job(org_id, work, asyncio.get_running_loop().create_future(), patient)
+        await (self._patient if patient else self._prompt).put(job)
+        self._filled.set()
         result: T = await job.future
         return result
 
@@ -159,22 +166,32 @@ class Store:
         return found
 
     async def _write_forever(self) -> None:
-        crowd = 0
+        crowd, left = 0, list[Job]()
         while True:
-            jobs = [await self._queue.get()]
+            if not left:
+                await self._filled.wait()
             if crowd >= _CROWD:
                 await asyncio.sleep(_GATHER_SECONDS)
-            while len(jobs) < _BATCH_JOBS and not self._queue.empty():
-                jobs.append(self._queue.get_nowait())
+            jobs = [
+                *_taken(self._prompt, _BATCH_JOBS),
+                *left,
+                *_taken(self._patient, _BATCH_PATIENT - len(left)),
+            ]
             crowd = len(jobs)
+            if self._prompt.empty() and self._patient.empty():
+                self._filled.clear()
+            done = jobs
             try:
-                self._settle(await self._writer.run(jobs, self._clock()))
+                outcomes = await self._writer.run(jobs, self._clock())
+                done = jobs[: len(outcomes)]
+                self._settle(outcomes)
             except Exception as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
-                for job in jobs:
+                for job in done:
                     job.fail(error)
             finally:
-                for _ in jobs:
-                    self._queue.task_done()
+                left = jobs[len(done) :]
+                for job in done:
+                    (self._patient if job.patient else self._prompt).task_done()
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         entries = [entry for outcome in outcomes for entry in outcome.entries]
@@ -187,6 +204,12 @@ class Store:
             self.on_commit(entries)
         for outcome in outcomes:
             outcome.settle()
+
+
+def _taken(queue: asyncio.Queue[Job], most: int) -> Iterator[Job]:
+    """What waits, without waiting for more."""
+    for _ in range(min(most, queue.qsize())):
+        yield queue.get_nowait()
 
 
 class _SqliteWriter:

@@ -6,8 +6,9 @@ only writer, or by PostgreSQL's row lock. A reader therefore never sees event n+
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 _org = table_of(Org)
 
 _MAX_REMEMBERED = 10_000  # orchestrators of one org
+
+_PATIENT_SECONDS = 0.05
+"""How long a batch goes on to begin patient jobs: whoever comes meanwhile waits for no more than that and one job."""
 
 
 @dataclass(slots=True)
@@ -194,6 +198,7 @@ class Job:
     org_id: str | None
     work: Callable[[Tx], Any]
     future: asyncio.Future[Any]
+    patient: bool = False
 
     def fail(self, error: Exception) -> None:
         error = about_values(error)
@@ -227,7 +232,10 @@ class Outcome:
 def run_batch(
     connection: Connection, jobs: Sequence[Job], now: datetime, memories: defaultdict[str | None, Memory]
 ) -> list[Outcome]:
-    """Run all jobs in one database transaction, each in a savepoint of its own, and commit."""
+    """Run jobs in one database transaction, each in a savepoint of its own, and commit.
+
+    The outcomes are those of the first jobs: patient ones at the end are left out when the batch has taken long.
+    """
     try:
         return _run_batch(connection, jobs, now, memories)
     except BaseException:
@@ -242,7 +250,7 @@ def _run_batch(
         heads = _lock_heads(connection, {job.org_id for job in jobs if job.org_id is not None})
         before = {org_id: head.seq for org_id, head in heads.items()}
         batch = _Batch(connection, Pending())
-        outcomes = [_run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
+        outcomes = [_run_one(batch, job, heads, now, memories[job.org_id]) for job in _in_time(jobs)]
         batch.waiting.flush(connection)
         _write_log(connection, [entry for outcome in outcomes for entry in outcome.entries], now)
         moved = [(head.seq, head.fleet_seq, id_) for id_, head in heads.items() if head.seq != before[id_]]
@@ -251,6 +259,17 @@ def _run_batch(
 
 
 _MOVE_HEAD = prepared_update(Org, "last_seq", "fleet_seq")
+
+
+def _in_time(jobs: Iterable[Job]) -> Iterator[Job]:
+    """All jobs that are not patient, at least one that is, and more of those while there is time."""
+    until = time.monotonic() + _PATIENT_SECONDS
+    begun = False
+    for job in jobs:
+        if job.patient and begun and time.monotonic() >= until:
+            return
+        begun = begun or job.patient
+        yield job
 
 
 @dataclass(slots=True)

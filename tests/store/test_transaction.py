@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from kici_gql.errors import Conflict, InvalidInput, Unavailable
 from kici_gql.events import Entry, Event, EventType, Topic
 from kici_gql.settings import Settings
-from kici_gql.store import Tx, records
+from kici_gql.store import Tx, records, transaction
 from kici_gql.tables import Cluster, LogEntry, table_of
 from tests.world import Clock, World, world_of
 
@@ -150,12 +151,42 @@ async def test_a_transaction_outlives_its_caller(any_world: World) -> None:
     assert [each.data["n"] for _, each in await any_world.events()] == [1, 2]
 
 
+async def test_the_patient_let_others_go_first_and_still_get_on(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "_PATIENT_SECONDS", 0.0)
+    loop, late = asyncio.get_running_loop(), list[asyncio.Task[int]]()
+
+    def work(tx: Tx, number: int) -> int:
+        if number == 3:  # while the others wait, somebody comes who is not patient
+            loop.call_soon_threadsafe(lambda: late.append(loop.create_task(any_world.append(event(100)))))
+        if number == 4:
+            raise Conflict("no")
+        return tx.append(event(number))
+
+    patient = [
+        any_world.store.transaction(any_world.org_id, partial(work, number=number), patient=True)
+        for number in range(40)
+    ]
+    answers = [asyncio.ensure_future(each) for each in patient]
+    assert await any_world.append(event(99)) == 1
+    with pytest.raises(Conflict):
+        await answers.pop(4)
+    numbers = await asyncio.gather(*answers)
+    assert numbers == sorted(numbers), "among themselves they keep their order"
+    assert await late[0] < numbers[-1]
+    assert any_world.store.counts.commits == 40, "each batch begins one of them, however late it is"
+
+
 async def test_closing_finishes_what_is_queued(database_url: str, clock: Clock) -> None:
     settings = Settings(database_url=database_url)
     async with world_of(settings, clock) as world:
         pushes = [asyncio.create_task(world.append(event(n))) for n in range(50)]
+        patient = asyncio.create_task(
+            world.store.transaction(world.org_id, lambda tx: tx.append(event(50)), patient=True)
+        )
         await asyncio.sleep(0)
-    assert sorted(await asyncio.gather(*pushes)) == list(range(1, 51))
+    assert sorted(await asyncio.gather(*pushes, patient)) == list(range(1, 52))
 
 
 async def test_orgs_have_logs_of_their_own(any_world: World) -> None:
