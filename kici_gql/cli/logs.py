@@ -35,6 +35,7 @@ class _Json(_Redacted):
 
 def logging_config(level: str, style: str) -> dict[str, Any]:
     """For `logging.config.dictConfig` and for uvicorn, which would otherwise bring its own."""
+    if_serious = max(level.upper(), "WARNING", key=logging.getLevelNamesMapping().__getitem__)
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -45,9 +46,9 @@ def logging_config(level: str, style: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": style}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            # Each accepted socket would be a line; connections are counted in /metrics.
-            "uvicorn.access": {"level": "WARNING"},
             "uvicorn.error": {"level": level.upper()},
-            "alembic": {"level": "WARNING"},
+            # Each socket would be three lines; they are counted in /metrics.
+            "kici_gql.api.transport.sockets": {"level": if_serious},
+            "alembic": {"level": if_serious},
         },
     }

@@ -7,6 +7,7 @@ waits for the buffer to drain. `transport.abort()` is the only way out, and ASGI
 import array
 import asyncio
 import gc
+import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from kici_gql.api.transport.frames import offer, takes_shared
+
+_log = logging.getLogger(__name__)
 
 EXTENSION = "kici.transport"
 
@@ -157,7 +160,13 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
 
     abort_seconds: float
     deflates: bool
+    _owing = 0
     _last_call: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Stock uvicorn's says three lines for each socket, among those that say how the server itself is.
+        self.logger = self.conn.logger = _log
+        super().connection_made(transport)
 
     def handle_connect(self, event: Request) -> None:
         if self.deflates and event.path.partition("?")[0] == _DEFLATED_PATH:
@@ -192,9 +201,22 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # uvicorn forgets to note it, and logs an error for every refusal
 
+    def send_keepalive_ping(self) -> None:
+        super().send_keepalive_ping()
+        self._owing = _untaken(self.transport)
+
     def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self.transport.abort()
+        """Give up a peer that owes a pong and takes nothing.
+
+        The pong comes when the peer has read all that was sent before the ping, and a slow one may need minutes for that.
+        """
+        before, self._owing = self._owing, _untaken(self.transport)
+        if self._stalled is not None or self._owing != before:
+            assert self.ping_timeout is not None, "else nothing times out"
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
+            self.transport.abort()
 
     def shutdown(self) -> None:
         super().shutdown()

@@ -62,6 +62,7 @@ async def serving(
     *,
     stalled_seconds: float = 20.0,
     drain_seconds: float = 2.0,
+    ping_seconds: float = 20.0,
     deflates: bool = False,
 ) -> AsyncIterator[Server]:
     log, doorman = Log(), Doorman()
@@ -79,6 +80,8 @@ async def serving(
         http=http_protocol(stalled_seconds),
         ws=websocket_protocol(stalled_seconds, 0.2, deflates=deflates),
         ws_per_message_deflate=False,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=ping_seconds,
         ws_max_size=1_000_000,
         timeout_graceful_shutdown=2,
     )

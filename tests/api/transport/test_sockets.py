@@ -16,7 +16,7 @@ import httpx
 import pytest
 import websockets
 
-from kici_gql.api.transport.sockets import websocket_protocol
+from kici_gql.api.transport.sockets import ImpatientWebSocket, websocket_protocol
 from tests.api.transport.conftest import Connect
 from tests.api.transport.serving import Client, Server, freeze, until
 
@@ -74,6 +74,30 @@ async def test_a_peer_that_reads_slowly_stays(serve: Serve) -> None:
                 await asyncio.sleep(0.01)
                 await asyncio.get_running_loop().sock_recv(raw, 60_000)
             assert server.endpoint.gate.connections == 1
+
+
+async def test_a_peer_that_is_slow_may_owe_its_pong(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has not come as far as the ping yet."""
+    asked: list[ImpatientWebSocket] = []
+    keepalive_timeout = ImpatientWebSocket.keepalive_timeout
+
+    def counted(protocol: ImpatientWebSocket) -> None:
+        asked.append(protocol)
+        keepalive_timeout(protocol)
+
+    monkeypatch.setattr(ImpatientWebSocket, "keepalive_timeout", counted)
+    async with serve(stalled_seconds=60, ping_seconds=0.05) as server:
+        server.log.padding = "x" * 200_000
+        async with frozen(server):
+            await choke(server)
+            asked.clear()
+            await until(lambda: len(asked) > 3 or not server.endpoint.gate.connections)
+            assert server.endpoint.gate.connections == 1
+
+
+async def test_a_peer_that_has_read_everything_and_owes_its_pong_is_cut_off(serve: Serve) -> None:
+    async with serve(ping_seconds=0.05) as server, frozen(server):
+        await until(lambda: server.endpoint.gate.connections == 0)
 
 
 async def test_an_event_stream_that_nobody_reads_is_cut_off(serve: Serve) -> None:
