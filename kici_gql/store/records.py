@@ -7,6 +7,7 @@ than mapped objects. The casts below say so to the type checker.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import orjson
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlmodel import SQLModel
 
@@ -16,6 +17,11 @@ Record = TypeVar("Record", bound=SQLModel)
 
 # Columns that steer the server itself; an event's reader has no use for them.
 _INTERNAL = frozenset({"org_id", "due_at", "sha256", "stamps", "duration_order_ms", "asked_live"})
+
+
+def dumps(value: Any) -> str:
+    """JSON as it stands in a column."""
+    return orjson.dumps(value).decode()
 
 
 def fetch_all(connection: Connection, query: Select[Any], _model: type[Record]) -> Sequence[Record]:

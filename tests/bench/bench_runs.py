@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 from pydantic import SecretStr
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
@@ -217,9 +217,7 @@ def _wheres() -> Iterable[dict[str, Any]]:
 
 
 def _listen(bench: Bench) -> None:
-    engine = bench.store._readers.sync_engine  # noqa: SLF001 - to see the statements as they are sent
-
-    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(Engine, "before_cursor_execute")
     def _note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
         bench.statements.append((statement, parameters))
 

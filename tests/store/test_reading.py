@@ -1,0 +1,82 @@
+"""Readers: they come and go, and leave nothing behind."""
+
+import asyncio
+import threading
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from kici_gql.errors import Unavailable
+from kici_gql.settings import Settings
+from kici_gql.store import Store
+from tests.world import Clock
+
+
+def one(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT 1")).scalar_one())
+
+
+def endless(connection: Connection) -> None:
+    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    connection.execute(text(query))
+
+
+def still_running(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads that have come since and don't end."""
+    new = set(threading.enumerate()) - before
+    for thread in new:
+        thread.join(10)
+    return [thread for thread in new if thread.is_alive()]
+
+
+async def test_many_readers_at_once(database_url: str, clock: Clock) -> None:
+    before, store = set(threading.enumerate()), Store(Settings(database_url=database_url), clock)
+    await store.open()
+    assert await asyncio.gather(*(store.read(one) for _ in range(50))) == [1] * 50
+    await store.close()
+    assert not still_running(before)
+
+
+async def test_a_reader_that_leaves_while_its_connection_is_opened(sqlite_url: str, clock: Clock) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    store = Store(Settings(database_url=sqlite_url), clock)
+    await store.open()
+
+    def hold(_connection: object, _record: object) -> None:
+        begun.set()
+        go_on.wait()
+
+    event.listen(Engine, "connect", hold)
+    try:
+        reading = asyncio.create_task(store.read(one))
+        await asyncio.to_thread(begun.wait)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done(), "the thread would answer to a loop that is closed"
+    finally:
+        go_on.set()
+        event.remove(Engine, "connect", hold)
+    await closing
+
+
+async def test_a_query_that_nobody_waits_for_is_stopped(sqlite_url: str, clock: Clock) -> None:
+    store = Store(Settings(database_url=sqlite_url), clock)
+    await store.open()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await store.read(endless)
+    assert await store.read(one) == 1, "its connection is as good as before"
+    await store.close()
+
+
+async def test_a_closed_store_says_so(database_url: str, clock: Clock) -> None:
+    store = Store(Settings(database_url=database_url), clock)
+    await store.open()
+    await store.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await store.read(one)
+    with pytest.raises(Unavailable, match="stopping"):
+        await store.transaction(None, lambda tx: None)
