@@ -102,8 +102,9 @@ class RecentPages:
 
 @dataclass(eq=False)
 class Group:
-    """Members that share their pages: same selection, same view, same rights."""
+    """Members that share their pages: same selection, same view, same rights. They are its key."""
 
+    key: Hashable
     view: View[Any]
     render: Render
     recent: RecentPages
@@ -230,7 +231,9 @@ class Group:
         # everybody has, while this frame was in the making.
         viewer = next(iter(self.members.values()), self.founder)
         self.counts.pages_rendered += 1
-        return Page(await self.render(frame, viewer), frame.cursor)
+        payload = await self.render(frame, viewer)
+        # A copy, for what orjson encodes keeps the buffer it was encoded in, which is up to twice as large.
+        return Page(bytes(memoryview(payload)), frame.cursor)
 
 
 def _broken(error: Exception) -> _Broken:
@@ -265,16 +268,13 @@ class Groups:
         key = (selection, view.key, viewer.rights_key)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(view, render, self.recent, self.counts, viewer)
+            group = self._groups[key] = Group(key, view, render, self.recent, self.counts, viewer)
         group.members[member] = viewer
         return group
 
-    def leave(self, member: object, viewer: Viewer, selection: Hashable, view: View[Any]) -> None:
+    def leave(self, member: object, group: Group) -> None:
         """Take `member` out; an empty group is forgotten with its pages."""
-        key = (selection, view.key, viewer.rights_key)
-        group = self._groups.get(key)
-        if group is None or group.members.pop(member, None) is None:
-            return
+        del group.members[member]
         if not group.members:
-            del self._groups[key]
+            del self._groups[group.key]
             self.recent.forget(group)

@@ -57,7 +57,8 @@ class KeptAnswers:
     def keep(self, tag: str, answer: bytes) -> None:
         if tag in self._answers or len(answer) > self._max_bytes // 4:
             return
-        self._answers[tag] = answer
+        # A copy: what orjson encodes keeps the buffer it was encoded in, which is up to twice as large.
+        self._answers[tag] = bytes(memoryview(answer))
         self._bytes += len(answer)
         while self._bytes > self._max_bytes:
             _, oldest = self._answers.popitem(last=False)

@@ -54,7 +54,7 @@ class Result:
 
 
 class Subscription:
-    """One reader of a stream. Nothing runs and nothing is held until `pages` is iterated."""
+    """One reader of a stream. Nothing runs and nothing is held until `pages` is iterated, which can be done once."""
 
     def __init__(
         self, groups: Groups, viewer: Viewer, live: Live[Any], selection: Hashable, render: Render
@@ -70,10 +70,12 @@ class Subscription:
 
         While `sink` keeps up, frames are written to it and don't come out here.
         """
+        after = self._live.after
         group = self._groups.join(self, self._viewer, self._selection, self._live.view, self._render)
-        del self._render  # the group has one; this reader shall not keep an executor of its own
+        # The group has its own; of each reader's nothing shall stay, an executor least of all.
+        del self._selection, self._live, self._render
         try:
-            first = await group.first(self._live.after)
+            first = await group.first(after)
             if isinstance(first, str):
                 cursor = first
             else:
@@ -86,7 +88,7 @@ class Subscription:
                 yield page
                 cursor = cast("str", page.cursor)
         finally:
-            self._groups.leave(self, self._viewer, self._selection, self._live.view)
+            self._groups.leave(self, group)
 
 
 class PlainSubscription:
@@ -181,11 +183,9 @@ class Operations:
         executor.context_value = None  # each frame gets its own; this one would live as long as the group
         coerced = executor.variable_values.coerced
         variables = {name: coerced.get(name) for name in prepared.operation.shape_variables}
-        selection = (
-            prepared.operation.shape,
-            orjson.dumps(variables, default=repr, option=orjson.OPT_SORT_KEYS),
-        )
-        return Subscription(self.groups, viewer, source, selection, render)
+        # As text, for what orjson encodes keeps the whole buffer it was encoded in: four kilobytes at least.
+        encoded = orjson.dumps(variables, default=repr, option=orjson.OPT_SORT_KEYS).decode()
+        return Subscription(self.groups, viewer, source, (prepared.operation.shape, encoded), render)
 
 
 async def _source(executor: FrameExecutor, request_id: str) -> Any:
