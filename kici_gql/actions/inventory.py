@@ -89,13 +89,14 @@ def _remove(
     tx: Tx, scalers: Sequence[Scaler], agents: Sequence[Agent], kept: Collection[str], changes: Changes
 ) -> None:
     """Scalers go with their agents, except for agents in `kept`: the report that is at hand puts them elsewhere."""
+    if not scalers and not agents:
+        return
     doomed = {row.id for row in scalers}
     orphans = fleet.children(tx.connection, Agent, tx.org_id, "scaler_id", doomed) if doomed else []
     gone = {row.id: row for row in (*agents, *(row for row in orphans if row.agent_id not in kept))}
     for row in orphans:
         if row.id not in gone:
-            values = {"scaler_id": None, "revision": row.revision + 1}
-            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
+            changes.enter(tx, fleet.turned(row, {"scaler_id": None, "revision": row.revision + 1}))
     records.remove(tx.connection, AgentRecord, gone)
     for row in gone.values():
         data = {"id": row.id, "agent_id": row.agent_id, "cluster_id": row.cluster_id}
@@ -145,7 +146,7 @@ def _write_agent(
 ) -> None:
     values = _agent_columns(orchestrator, report, scaler_id)
     if row is None:
-        changes.agent(tx, _new_agent(tx, orchestrator, report.agent_id, values))
+        changes.enter(tx, _new_agent(tx, orchestrator, report.agent_id, values))
         return
     if row.liveness is Liveness.OFFLINE:  # its orchestrator is back, so somebody waits for its beats again
         values |= {
@@ -156,12 +157,14 @@ def _write_agent(
     if any(getattr(row, name) != value for name, value in values.items()):
         if row.scaler_id not in {None, scaler_id}:
             changes.scalers.add(str(row.scaler_id))
-        values |= {"revision": row.revision + 1}
-        changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, row.id, values))
+        new = fleet.turned(row, values | {"revision": row.revision + 1})
+        changes.enter(tx, new)
+        if new.last_heartbeat_at != row.last_heartbeat_at:
+            tx.later(fleet.FIGURES, [fleet.figures_of(new)])
 
 
 def _new_agent(tx: Tx, orchestrator: Orchestrator, agent_id: str, values: dict[str, Any]) -> Agent:
-    record = AgentRecord(
+    return Agent.model_construct(
         id=new_id(Prefix.AGENT, tx.now),
         org_id=tx.org_id,
         cluster_id=orchestrator.cluster_id,
@@ -170,11 +173,11 @@ def _new_agent(tx: Tx, orchestrator: Orchestrator, agent_id: str, values: dict[s
         liveness=Liveness.NEVER_SEEN,
         liveness_reason="no heartbeat yet",
         liveness_since=tx.now,
+        memory_used_mb=0,
+        uptime_seconds=0,
+        active_jobs=0,
+        last_heartbeat_at=None,
         **values,
-    )
-    records.add(tx.connection, record)
-    return Agent(
-        **record.model_dump(), memory_used_mb=0, uptime_seconds=0, active_jobs=0, last_heartbeat_at=None
     )
 
 

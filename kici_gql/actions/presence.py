@@ -53,6 +53,11 @@ class Changes:
         tx.later(fleet.TURNS, [fleet.turn_of(row)])
         self.agent(tx, row)
 
+    def enter(self, tx: Tx, row: Agent) -> None:
+        """Write and tell all of an agent but its figures; many at once, too."""
+        tx.later(fleet.RECORDS, [fleet.record_of(row)])
+        self.agent(tx, row)
+
     def finish(self, tx: Tx) -> None:
         """Recount the scalers concerned, then bring the cluster's alerts into line."""
         recount(tx, self.scalers)
@@ -206,8 +211,10 @@ def farewell(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
     changes.orchestrator(tx, row)
     for agent in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [orchestrator.id]):
         if agent.liveness is not Liveness.OFFLINE:
-            values = gone | {"revision": agent.revision + 1, "active_jobs": 0}
-            changes.agent(tx, fleet.change_agent(tx.connection, tx.org_id, agent.id, values))
+            new = fleet.turned(agent, gone | {"revision": agent.revision + 1, "active_jobs": 0})
+            if agent.active_jobs:
+                tx.later(fleet.FIGURES, [fleet.figures_of(new)])
+            changes.turn(tx, new)
     changes.finish(tx)
 
 

@@ -217,7 +217,7 @@ def _make_way(tx: Tx, cluster_id: str, instance_id: str | None, agent_ids: Seque
     for row in known.values():
         if row.orchestrator_id not in ours:
             values = {"liveness": Liveness.OFFLINE, "liveness_reason": "connected elsewhere"}
-            fleet.change_agent(tx.connection, tx.org_id, row.id, values)
+            tx.later(fleet.TURNS, [fleet.turn_of(fleet.turned(row, values))])
             tx.disturbed.add(row.orchestrator_id)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from kici_gql.store.records import fetch_all, fetch_one
 from kici_gql.tables import Alert, AlertKind, AlertState, table_of
@@ -13,16 +13,25 @@ _alert = table_of(Alert)
 
 def by_key(connection: Connection, org_id: str, dedupe_key: str) -> Alert | None:
     """The org's alert about this problem, whatever its state."""
-    query = select(_alert).where(_alert.c.org_id == org_id, _alert.c.dedupe_key == dedupe_key)
-    return fetch_one(connection, query, Alert)
+    return fetch_one(connection, _BY_KEY, Alert, org_id=org_id, dedupe_key=dedupe_key)
+
+
+_BY_KEY = select(_alert).where(
+    _alert.c.org_id == bindparam("org_id"), _alert.c.dedupe_key == bindparam("dedupe_key")
+)
 
 
 def unresolved(connection: Connection, org_id: str, cluster_id: str | None) -> Sequence[Alert]:
     """All alerts of the org, or of one cluster, that are open or acknowledged."""
-    query = select(_alert).where(_alert.c.org_id == org_id, _alert.c.state != AlertState.RESOLVED)
-    if cluster_id is not None:
-        query = query.where(_alert.c.cluster_id == cluster_id)
-    return fetch_all(connection, query.order_by(_alert.c.id), Alert)
+    if cluster_id is None:
+        return fetch_all(connection, _UNRESOLVED.order_by(_alert.c.id), Alert, org_id=org_id)
+    return fetch_all(connection, _UNRESOLVED_IN, Alert, org_id=org_id, cluster_id=cluster_id)
+
+
+_UNRESOLVED = select(_alert).where(
+    _alert.c.org_id == bindparam("org_id"), _alert.c.state != AlertState.RESOLVED
+)
+_UNRESOLVED_IN = _UNRESOLVED.where(_alert.c.cluster_id == bindparam("cluster_id")).order_by(_alert.c.id)
 
 
 def unresolved_of_kind(

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, update
 from sqlmodel import SQLModel
 
-from kici_gql.store import records
 from kici_gql.store.prepared import prepared_update, prepared_upsert
-from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.store.records import fetch_all, fetch_one, listed
 from kici_gql.tables import (
     Agent,
     AgentFigures,
@@ -26,10 +26,12 @@ _orchestrator = table_of(Orchestrator)
 _scaler = table_of(Scaler)
 _agent = table_of(Agent)
 _record = table_of(AgentRecord)
-_figures = table_of(AgentFigures)
+
+RECORDS = prepared_upsert(AgentRecord)
+"""All but an agent's figures, in the order of the columns: see `record_of`."""
 
 FIGURES = prepared_upsert(AgentFigures)
-"""An agent's id and what a heartbeat says of it, in the order of the columns."""
+"""An agent's id and what a heartbeat says of it, in the order of the columns: see `figures_of`."""
 
 TURNS = prepared_update(
     AgentRecord, "paused", "liveness", "liveness_reason", "liveness_since", "missed_beats", "revision"
@@ -43,8 +45,12 @@ Child = TypeVar("Child", bound=SQLModel)
 
 
 def cluster_named(connection: Connection, org_id: str, name: str) -> Cluster | None:
-    query = select(_cluster).where(_cluster.c.org_id == org_id, _cluster.c.name == name)
-    return fetch_one(connection, query, Cluster)
+    return fetch_one(connection, _CLUSTER_NAMED, Cluster, org_id=org_id, name=name)
+
+
+_CLUSTER_NAMED = select(_cluster).where(
+    _cluster.c.org_id == bindparam("org_id"), _cluster.c.name == bindparam("name")
+)
 
 
 def cluster_pending(connection: Connection, org_id: str, name: str) -> Cluster | None:
@@ -55,13 +61,19 @@ def cluster_pending(connection: Connection, org_id: str, name: str) -> Cluster |
 
 def cluster_of_key(connection: Connection, org_id: str, key: str | None) -> Cluster | None:
     """The cluster whose orchestrators all share this internal id, or whose own id it is, whatever it is called."""
-    if key is None:
-        return None
+    return None if key is None else fetch_one(connection, _cluster_of_key(), Cluster, org_id=org_id, key=key)
+
+
+@cache
+def _cluster_of_key() -> Select[Any]:
+    key: Any = bindparam("key")
     ours = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key == key)
     others = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key != key)
     shared = and_(_cluster.c.id.in_(ours), _cluster.c.id.not_in(others))
-    query = select(_cluster).where(_cluster.c.org_id == org_id, or_(_cluster.c.id == key, shared))
-    return fetch_one(connection, query.order_by(_cluster.c.id).limit(1), Cluster)
+    query = select(_cluster).where(
+        _cluster.c.org_id == bindparam("org_id"), or_(_cluster.c.id == key, shared)
+    )
+    return query.order_by(_cluster.c.id).limit(1)
 
 
 def speakers(connection: Connection, org_id: str, cluster_id: str) -> Sequence[Orchestrator]:
@@ -82,30 +94,42 @@ def namesakes(
     """Rows of the same orchestrator in other clusters: it was there before it came into this one."""
     if instance_id is None or key is None:
         return []
-    query = select(_orchestrator).where(
-        _orchestrator.c.org_id == org_id,
-        _orchestrator.c.instance_id == instance_id,
-        _orchestrator.c.cluster_key == key,
-        _orchestrator.c.cluster_id != cluster_id,
+    values = {"org_id": org_id, "instance_id": instance_id, "key": key, "cluster_id": cluster_id}
+    return fetch_all(connection, _NAMESAKES, Orchestrator, **values)
+
+
+_NAMESAKES = (
+    select(_orchestrator)
+    .where(
+        _orchestrator.c.org_id == bindparam("org_id"),
+        _orchestrator.c.instance_id == bindparam("instance_id"),
+        _orchestrator.c.cluster_key == bindparam("key"),
+        _orchestrator.c.cluster_id != bindparam("cluster_id"),
     )
-    return fetch_all(connection, query.order_by(_orchestrator.c.id), Orchestrator)
+    .order_by(_orchestrator.c.id)
+)
 
 
 def orchestrator_of(connection: Connection, org_id: str, connection_id: str) -> Orchestrator | None:
     """The org's orchestrator with this connection id."""
     if "\0" in connection_id:
         return None
-    query = select(_orchestrator).where(
-        _orchestrator.c.connection_id == connection_id, _orchestrator.c.org_id == org_id
-    )
-    return fetch_one(connection, query, Orchestrator)
+    return fetch_one(connection, _CONNECTED, Orchestrator, connection_id=connection_id, org_id=org_id)
+
+
+_CONNECTED = select(_orchestrator).where(
+    _orchestrator.c.connection_id == bindparam("connection_id"), _orchestrator.c.org_id == bindparam("org_id")
+)
 
 
 def instance_of(connection: Connection, cluster_id: str, instance_id: str) -> Orchestrator | None:
-    query = select(_orchestrator).where(
-        _orchestrator.c.cluster_id == cluster_id, _orchestrator.c.instance_id == instance_id
-    )
-    return fetch_one(connection, query, Orchestrator)
+    return fetch_one(connection, _INSTANCE, Orchestrator, cluster_id=cluster_id, instance_id=instance_id)
+
+
+_INSTANCE = select(_orchestrator).where(
+    _orchestrator.c.cluster_id == bindparam("cluster_id"),
+    _orchestrator.c.instance_id == bindparam("instance_id"),
+)
 
 
 def auto_named_home(connection: Connection, org_id: str, instance_id: str) -> Cluster | None:
@@ -124,11 +148,14 @@ def children(
     connection: Connection, model: type[Child], org_id: str, parent: str, ids: Collection[str]
 ) -> Sequence[Child]:
     """All rows of `model` whose column `parent` is one of `ids`, ordered by id."""
+    return fetch_all(connection, _children(model, parent), model, ids=sorted(ids), org_id=org_id)
+
+
+@cache
+def _children(model: type[SQLModel], parent: str) -> Select[Any]:
     table = table_of(model)
-    query = (
-        select(table).where(table.c[parent].in_(sorted(ids)), table.c.org_id == org_id).order_by(table.c.id)
-    )
-    return fetch_all(connection, query, model)
+    query = select(table).where(table.c[parent].in_(listed("ids")), table.c.org_id == bindparam("org_id"))
+    return query.order_by(table.c.id)
 
 
 def whole(
@@ -148,27 +175,33 @@ def whole(
 
 def agents_by_name(connection: Connection, cluster_id: str, agent_ids: Collection[str]) -> dict[str, Agent]:
     """The cluster's agents of these names, by name."""
-    query = select(_agent).where(_agent.c.cluster_id == cluster_id, _agent.c.agent_id.in_(sorted(agent_ids)))
-    return {agent.agent_id: agent for agent in fetch_all(connection, query, Agent)}
+    rows = fetch_all(connection, _BY_NAME, Agent, cluster_id=cluster_id, names=sorted(agent_ids))
+    return {agent.agent_id: agent for agent in rows}
 
 
-def change_agent(connection: Connection, org_id: str, id_: str, values: Mapping[str, Any]) -> Agent:
-    """Write some columns of one agent, figures among them, and return the whole of it as it is now."""
-    record = {name: value for name, value in values.items() if name in _record.c}
-    figures = {name: value for name, value in values.items() if name not in record}
-    if record:
-        connection.execute(update(_record).where(_record.c.id == id_).values(**record))
-    if figures:  # an agent that never beat has none, and reads as all zero
-        connection.execute(update(_figures).where(_figures.c.id == id_).values(**figures))
-    row = records.by_id(connection, Agent, org_id, id_)
-    assert row is not None, "whoever changes it has just read it"
-    return row
+_BY_NAME = select(_agent).where(
+    _agent.c.cluster_id == bindparam("cluster_id"), _agent.c.agent_id.in_(listed("names"))
+)
 
 
 def turned(row: Agent, values: Mapping[str, Any]) -> Agent:
-    """The agent with other values: what `TURNS` and `FIGURES` write of it is known without reading it again."""
+    """The agent with other values: what is written of it is known without reading it again."""
     before: Mapping[str, Any] = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001
     return Agent.model_construct(**{**before, **values})
+
+
+def record_of(row: Agent) -> list[Any]:
+    """A row for `RECORDS`."""
+    return [getattr(row, name) for name in _RECORD]
+
+
+def figures_of(row: Agent) -> list[Any]:
+    """A row for `FIGURES`."""
+    return [getattr(row, name) for name in _FIGURES]
+
+
+_RECORD = [column.name for column in table_of(AgentRecord).c]
+_FIGURES = [column.name for column in table_of(AgentFigures).c]
 
 
 def turn_of(row: Agent) -> list[Any]:
@@ -205,24 +238,33 @@ def next_due(connection: Connection) -> datetime | None:
 
 def present_agents(connection: Connection, scaler_ids: Collection[str]) -> dict[str, int]:
     """How many agents of each scaler are there."""
-    query = (
-        select(_agent.c.scaler_id, func.count().label("n"))
-        .where(_agent.c.scaler_id.in_(sorted(scaler_ids)), _agent.c.liveness.in_(PRESENT))
-        .group_by(_agent.c.scaler_id)
-    )
-    return {row.scaler_id: row.n for row in connection.execute(query)}
+    rows = connection.execute(_PRESENT_AGENTS, {"scaler_ids": sorted(scaler_ids)})
+    return {row.scaler_id: row.n for row in rows}
+
+
+_PRESENT_AGENTS = (
+    select(_record.c.scaler_id, func.count().label("n"))
+    .where(_record.c.scaler_id.in_(listed("scaler_ids")), _record.c.liveness.in_(PRESENT))
+    .group_by(_record.c.scaler_id)
+)
 
 
 def liveness_counts(connection: Connection, cluster_id: str) -> dict[Liveness, int]:
     """How many of the cluster's agents are in each state."""
-    query = select(_agent.c.liveness, func.count().label("n")).where(_agent.c.cluster_id == cluster_id)
-    return {row.liveness: row.n for row in connection.execute(query.group_by(_agent.c.liveness))}
+    query = select(_record.c.liveness, func.count().label("n")).where(_record.c.cluster_id == cluster_id)
+    return {row.liveness: row.n for row in connection.execute(query.group_by(_record.c.liveness))}
 
 
 def agents_in(connection: Connection, cluster_id: str, states: Collection[Liveness]) -> Sequence[Agent]:
     """The cluster's agents that are in one of these states, ordered by id."""
-    query = select(_agent).where(_agent.c.cluster_id == cluster_id, _agent.c.liveness.in_(states))
-    return fetch_all(connection, query.order_by(_agent.c.id), Agent)
+    return fetch_all(connection, _AGENTS_IN, Agent, cluster_id=cluster_id, states=list(states))
+
+
+_AGENTS_IN = (
+    select(_agent)
+    .where(_agent.c.cluster_id == bindparam("cluster_id"), _agent.c.liveness.in_(listed("states")))
+    .order_by(_agent.c.id)
+)
 
 
 def orgs_due(connection: Connection, now: datetime) -> Sequence[str]:

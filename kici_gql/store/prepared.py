@@ -45,7 +45,7 @@ class Prepared:
             return
         done = 0
         while done < len(ready):
-            size = _portion(len(ready) - done)
+            size = _portion(len(ready) - done, len(self._columns))
             sql = self._many.get(size) or self._many_at_once(size)
             driver.execute(sql, [value for row in ready[done : done + size] for value in row])
             done += size
@@ -79,12 +79,13 @@ class Prepared:
         return sql
 
 
-_MOST_AT_ONCE = 64  # rows; some builds of SQLite take no more than 999 values
+_MOST_ROWS, _MOST_VALUES = 64, 999  # some builds of SQLite take no more values
 
 
-def _portion(rows: int) -> int:
+def _portion(rows: int, columns: int) -> int:
     """How many of them go in next: a power of two, so that there are few different statements to prepare."""
-    return min(_MOST_AT_ONCE, 1 << (rows.bit_length() - 1))
+    at_most = min(rows, _MOST_ROWS, _MOST_VALUES // columns)
+    return 1 << (at_most.bit_length() - 1)
 
 
 def _upserting(statement: Insert, dialect: str) -> Any:

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kici_gql.store import fleet
-from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.store.records import fetch_all, fetch_one, listed
 from kici_gql.tables import Cluster, FormerName, ReportedSurface, SecretBackend, Surface, table_of
 
 _surface = table_of(ReportedSurface)
@@ -37,10 +37,15 @@ def write_surface(
 
 def backends_of(connection: Connection, org_id: str, cluster_ids: Collection[str]) -> Sequence[SecretBackend]:
     """Secret backends of these clusters, by name."""
-    query = select(_backend).where(
-        _backend.c.org_id == org_id, _backend.c.cluster_id.in_(sorted(cluster_ids))
-    )
-    return fetch_all(connection, query.order_by(_backend.c.name, _backend.c.id), SecretBackend)
+    values = {"org_id": org_id, "cluster_ids": sorted(cluster_ids)}
+    return fetch_all(connection, _BACKENDS_OF, SecretBackend, **values)
+
+
+_BACKENDS_OF = (
+    select(_backend)
+    .where(_backend.c.org_id == bindparam("org_id"), _backend.c.cluster_id.in_(listed("cluster_ids")))
+    .order_by(_backend.c.name, _backend.c.id)
+)
 
 
 def connected_backends(connection: Connection, org_id: str) -> Sequence[SecretBackend]:

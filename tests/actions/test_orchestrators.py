@@ -1,6 +1,8 @@
 """Connect, beat, report, say goodbye: what is written, what is told, and what is refused."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from kici_gql.actions import orchestrators
 from kici_gql.api.mutations.inputs import OrchestratorReportInventoryInput
 from kici_gql.errors import Forbidden, IdempotencyConflict, InvalidInput, NotFound, UnknownConnection
 from kici_gql.events import EventType
+from kici_gql.store import Tx
 from kici_gql.tables import Agent, Audit, Cluster, Liveness, Orchestrator, Scaler
 from tests.world import Clock, World, agent, beat_of, beating, connecting, host, scaler
 
@@ -235,6 +238,35 @@ async def test_back_from_offline(world: World) -> None:
 
 
 # ── Idempotency ──
+
+
+async def statements_of(world: World, agents: int) -> list[int]:
+    """How many statements an introduction, the first heartbeat, a goodbye and a return take."""
+    names = [f"{agents}-{number}" for number in range(agents)]
+    told: dict[str, Any] = {"scalers": [scaler()], "agents": [agent(name) for name in names]}
+    counts = []
+
+    async def count(work: Awaitable[Any]) -> Any:
+        traced: list[str] = []
+        await world.store.transaction(None, partial(_trace, into=traced.append))
+        done = await work
+        await world.store.transaction(None, partial(_trace, into=None))
+        counts.append(sum(not statement.startswith("--") for statement in traced))
+        return done
+
+    connection = await count(world.connect(f"cluster-{agents}", f"one-{agents}", **told))
+    await count(world.beat(connection, [beat_of(name, active_jobs=1) for name in names]))
+    await count(orchestrators.disconnect(world.call("ORCHESTRATOR"), connection, None))
+    await count(world.connect(f"cluster-{agents}", f"one-{agents}", **told))
+    return counts
+
+
+def _trace(tx: Tx, into: Callable[[str], None] | None) -> None:
+    tx.connection.connection.driver_connection.set_trace_callback(into)  # type: ignore[union-attr]
+
+
+async def test_no_agent_costs_a_statement_of_its_own(world: World) -> None:
+    assert await statements_of(world, 4) == await statements_of(world, 32)
 
 
 async def test_five_at_once_with_one_key_have_one_effect(any_world: World) -> None:

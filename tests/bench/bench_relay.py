@@ -60,7 +60,7 @@ class Simulated:
             await self._say(
                 {"type": "auth.request", "token": token, "protocolVersion": 1, "capabilities": capabilities}
             )
-            cluster = f"cluster-{self.number % CLUSTERS}"
+            cluster = f"cluster-{self.number * CLUSTERS // ORCHESTRATORS}"
             await self._say(
                 {"type": "source.register", "messageId": "m", "sources": [], "clusterName": cluster, "clusterId": cluster,
                  "instanceId": self.name, "version": "0.1.24", "mode": "platform"}

@@ -80,7 +80,7 @@ def heartbeat_body(connection_id: str, orchestrator: int) -> Callable[[], bytes]
 
 _CREATE = """mutation ($input: TokenCreateInput!) {
   tokenCreate(input: $input) { ... on TokenCreateSuccess { secret } ... on Error { message } } }"""
-_CONNECT = """mutation ($input: OrchestratorConnectInput!) {
+CONNECT = """mutation ($input: OrchestratorConnectInput!) {
   orchestratorConnect(input: $input) {
     ... on OrchestratorConnectSuccess { connectionId } ... on Error { message path } } }"""
 
@@ -93,7 +93,7 @@ def populate(port: int, hostname: str = HOSTNAME) -> tuple[str, list[Callable[[]
     bodies = []
     for number in range(ORCHESTRATORS):
         answer = post(
-            port, {"query": _CONNECT, "variables": {"input": connect_input(number, hostname)}}, token
+            port, {"query": CONNECT, "variables": {"input": connect_input(number, hostname)}}, token
         )
         connection_id = answer["data"]["orchestratorConnect"]["connectionId"]
         bodies.append(heartbeat_body(connection_id, number))
