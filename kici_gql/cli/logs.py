@@ -49,6 +49,8 @@ def logging_config(level: str, style: str) -> dict[str, Any]:
             "uvicorn.error": {"level": level.upper()},
             # Each socket would be three lines; they are counted in /metrics.
             "kici_gql.api.transport.sockets": {"level": if_serious},
+            # At DEBUG it prints the arguments of whatever is read or written, and so what people sent.
+            "aiosqlite": {"level": if_serious},
             "alembic": {"level": if_serious},
         },
     }
