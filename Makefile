@@ -42,7 +42,7 @@ test: $(VENV)/.dev node-deps ## the test suite (ARGS="-k cursor" …)
 
 # A process of their own: Playwright's loop runs in the thread that every other test wants one in.
 test-browser: $(VENV)/.dev node-deps ## the web view in Chromium (ARGS="-k playground" …)
-	$(PYTEST) -m browser $(ARGS)
+	$(PYTEST) -n auto --maxprocesses 3 --dist worksteal -m browser $(ARGS)
 
 bench: $(VENV)/.dev ## the benchmarks, one after the other; prints figures, asserts none
 	@for bench in tests/bench/bench_*.py; do echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS); done

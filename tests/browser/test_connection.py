@@ -1,7 +1,6 @@
 """What the page says of its own connection, and that nothing is missing after one was lost."""
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,13 @@ def shown_age(page: Page) -> str:
     return page.locator(".row.agent .beat").first.inner_text()
 
 
+def once_older_than(page: Page, seconds: int) -> int:
+    """Wait until what the page shows is older than this; answers how old it says it is."""
+    told = "Number(/is (\\d+) s old/.exec(document.querySelector('.lost-banner').textContent)?.[1])"
+    page.wait_for_function(f"least => {told} > least", arg=seconds)
+    return int(page.evaluate(told))
+
+
 @pytest.mark.timeout(180)  # two starts of a server, which a busy machine makes slow
 def test_a_restart_in_the_middle(visit: Visit, own_org: Org) -> None:
     orchestrator = own_org.orchestrator()
@@ -44,9 +50,9 @@ def test_a_restart_in_the_middle(visit: Visit, own_org: Org) -> None:
     expect(banner).to_contain_text("What you see is")
     expect(banner).to_contain_text("Trying again")
     expect(page.get_by_role("button", name=re.compile("Connection: Disconnected .* old"))).to_be_visible()
-    expect(banner).to_contain_text(re.compile(r"is [2-9] s old"))
+    since = once_older_than(page, 1)
     frozen = shown_age(page)
-    expect(banner).to_contain_text(re.compile(r"is [4-9] s old"))
+    once_older_than(page, since + 1)
     assert shown_age(page) == frozen  # no age goes on by itself once nobody can know it
 
     own_org.server.start()
@@ -93,8 +99,7 @@ def test_a_gap_in_the_stream_is_noticed_and_healed(visit: Visit, org: Org) -> No
     page.goto(f"{org.path}/diagnostics")
     expect(page.get_by_text("No open alerts")).to_be_visible()
     orchestrator.alert("disk", "Disk is full")
-    deadline = time.monotonic() + 5
-    while not swallowed and time.monotonic() < deadline:
+    while not swallowed:
         page.wait_for_timeout(20)
     orchestrator.alert("fan", "Fan is loud")
     expect(page.locator(".alert")).to_have_count(2)
