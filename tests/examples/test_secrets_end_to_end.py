@@ -84,7 +84,9 @@ def test_the_values_of_secrets_are_nowhere(
         "answered": "".join(answers),
     }
     for name in ("password_of_the_file", "connected to cluster prod", "clusterRename"):
-        assert any(name in text for text in places.values()), "names are there, so values would have been found"
+        assert any(name in text for text in places.values()), (
+            "names are there, so values would have been found"
+        )
     assert [
         f"{place}: {text[max(0, text.index(canary) - 300) :][:400]!r}"
         for place, text in places.items()
