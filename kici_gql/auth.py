@@ -7,6 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -135,21 +136,23 @@ class Authenticator:
         """
         if viewer.org_id:
             self._watch(viewer.org_id)
-        streams = self._streams[viewer.token_id]
-        streams.add(callback)
+        self._streams[viewer.token_id].add(callback)
         timer: asyncio.TimerHandle | None = None
         if viewer.expires_at is not None:
             seconds = (viewer.expires_at - self._clock()).total_seconds()
             timer = asyncio.get_running_loop().call_later(max(0.0, seconds), callback, "expired")
+        return partial(self._forget, viewer.token_id, callback, timer)
 
-        def cancel() -> None:
-            if timer is not None:
-                timer.cancel()
+    def _forget(
+        self, token_id: str, callback: Callable[[EndReason], None], timer: asyncio.TimerHandle | None
+    ) -> None:
+        if timer is not None:
+            timer.cancel()
+        streams = self._streams.get(token_id)
+        if streams is not None:
             streams.discard(callback)
-            if not streams and self._streams.get(viewer.token_id) is streams:
-                del self._streams[viewer.token_id]
-
-        return cancel
+            if not streams:
+                del self._streams[token_id]
 
     def revoked(self, token_id: str) -> None:
         """Forget the token and end its streams."""

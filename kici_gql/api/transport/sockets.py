@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from kici_gql.api.transport.frames import offer, takes_shared
+from kici_gql.api.transport.waiting import Flag, Inbox
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Connection(NamedTuple):
     """What can be written to past ASGI."""
 
     transport: asyncio.Transport
-    writable: asyncio.Event
+    writable: Flag
     """Not set while the transport's buffer is full."""
     deflates: bool
     """Whether the peer takes what was compressed for all; see `frames`."""
@@ -163,6 +164,12 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
     _owing = 0
     _last_call: asyncio.TimerHandle | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = Flag()  # type: ignore[assignment]
+        self.writable.set()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Stock uvicorn's says three lines for each socket, among those that say how the server itself is.
         self.logger = self.conn.logger = _log
@@ -198,12 +205,23 @@ class ImpatientWebSocket(_Impatient, WebSocketsSansIOProtocol):
             # A peer that broke the protocol was closed below us; stock uvicorn takes that for a fault of the application.
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.accept" and self.handshake_complete:
+            self._forget_handshake()
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # uvicorn forgets to note it, and logs an error for every refusal
 
     def send_keepalive_ping(self) -> None:
         super().send_keepalive_ping()
         self._owing = _untaken(self.transport)
+
+    def _forget_handshake(self) -> None:
+        """An accepted socket lives for days and needs its headers no more: four kilobytes, in four forms.
+
+        The parser holds on to the request, so that is emptied and not only let go.
+        """
+        self.request.headers.clear()
+        self.response.headers.clear()
+        self.scope["headers"] = []
 
     def keepalive_timeout(self) -> None:
         """Give up a peer that owes a pong and takes nothing.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import orjson
 from graphql import OperationType
@@ -21,6 +22,7 @@ from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.outbox import FrameSink, Outbox
 from kici_gql.api.transport.session import SUBPROTOCOL, Close, Effect, Session
 from kici_gql.api.transport.sockets import abort_of, connection_of
+from kici_gql.api.transport.waiting import Flag
 from kici_gql.errors import Forbidden, KiciError, LimitExceeded, Unauthenticated
 
 logger = logging.getLogger("kici_gql.graphql.websocket")
@@ -32,39 +34,46 @@ _ENDED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What all connections share."""
+
+    operations: Operations
+    auth: Authenticator
+    options: TransportOptions
+    gate: Gate
+
+
 class WebSocketEndpoint:
     """An ASGI application for `websocket` scopes."""
 
     def __init__(
         self, operations: Operations, auth: Authenticator, options: TransportOptions, gate: Gate
     ) -> None:
-        self._operations = operations
-        self._auth = auth
-        self._options = options
-        self._gate = gate
+        self._process = _Process(operations, auth, options, gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse before the handshake whatever can be refused there; a refusal names its reason."""
         if (await receive())["type"] != "websocket.connect":
             return None
-        headers = Headers(scope=scope)
-        if self._gate.draining:
+        headers, options, gate = Headers(scope=scope), self._process.options, self._process.gate
+        if gate.draining:
             return await _refuse(scope, send, 503, "The server is restarting: try another one or come back.")
-        if not credentials.origin_allowed(headers, self._options.allowed_origins):
+        if not credentials.origin_allowed(headers, options.allowed_origins):
             return await _refuse(
                 scope, send, 403, "This origin is not allowed: see KICI_GQL_ALLOWED_ORIGINS."
             )
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             return await _refuse(scope, send, 400, f"The only subprotocol spoken here is {SUBPROTOCOL}.")
         try:
-            leave = self._gate.enter()
+            leave = gate.enter()
         except LimitExceeded as error:
             return await _refuse(scope, send, 503, error.message)
+        secret = credentials.from_headers(headers, options.session_cookie).secret
+        del headers
         try:
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-            await _Connection(
-                self._operations, self._auth, self._options, self._gate, scope, receive, send
-            ).run()
+            await _Connection(self._process, secret, scope, receive, send).run()
         except OSError:
             pass  # what ASGI raises on a write to somebody who is gone
         finally:
@@ -85,34 +94,25 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
 
 class _Connection:
     def __init__(
-        self,
-        operations: Operations,
-        auth: Authenticator,
-        options: TransportOptions,
-        gate: Gate,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, process: _Process, secret: str | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self._operations = operations
-        self._auth = auth
-        self._options = options
-        self._gate = gate
-        self._headers = Headers(scope=scope)
+        """`secret` came with the handshake; one in `connection_init` goes before it."""
+        self._process = process
+        self._secret = secret
         self.abort = abort_of(scope)
         self._receive = receive
         self._asgi_send = send
         self._loop = asyncio.get_running_loop()
         connection = connection_of(scope)
         self._outbox = Outbox(connection, self._loop) if connection is not None else None
-        self._session = Session(options, self._loop.time())
+        self._session = Session(process.options, self._loop.time())
         self._viewer: Viewer | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._mutations: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Timeout | None = None
         self._farewell: session.Shut | None = None
         self._at_end: list[Callable[[], None]] = []
-        self._gone = asyncio.Event()
+        self._gone = Flag()
 
     async def _send(self, message: Message) -> None:
         if self._outbox is not None:
@@ -120,16 +120,16 @@ class _Connection:
         await self._asgi_send(message)
 
     async def run(self) -> None:
-        self._gate.opened(self)
+        self._process.gate.opened(self)
         try:
             await self._converse()
         finally:
-            self._gate.closed(self)
+            self._process.gate.closed(self)
             for undo in self._at_end:
                 undo()
             self._cancel_streams()
             for task in self._tasks.values():
-                self._gate.outlives(task)
+                self._process.gate.outlives(task)
             self._tasks.clear()
             self._gone.set()
 
@@ -181,7 +181,7 @@ class _Connection:
     def _token_ended(self, reason: str) -> None:
         self._end(*_ENDED[reason])
         # A peer that does not read can't be told; its buffers may hold what its token no longer may see.
-        self._at_end.append(self._loop.call_later(self._options.abort_seconds, self.abort).cancel)
+        self._at_end.append(self._loop.call_later(self._process.options.abort_seconds, self.abort).cancel)
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
@@ -204,10 +204,11 @@ class _Connection:
 
     async def _authenticate(self, secret: str | None) -> list[Effect]:
         if secret is None:
-            secret = credentials.from_headers(self._headers, self._options.session_cookie).secret
+            secret = self._secret
+        self._secret = None
         try:
-            async with asyncio.timeout(self._options.authenticate_seconds):
-                viewer = await self._auth.authenticate(secret)
+            async with asyncio.timeout(self._process.options.authenticate_seconds):
+                viewer = await self._process.auth.authenticate(secret)
         except TimeoutError:
             return self._session.rejected(Close.INIT_TIMEOUT, "Authentication took too long")
         except (Unauthenticated, Forbidden) as error:
@@ -218,11 +219,11 @@ class _Connection:
             logger.exception("authentication failed unexpectedly")
             return self._session.rejected(Close.INTERNAL, "Internal error")
         try:
-            self._at_end.append(self._gate.admit(viewer))
+            self._at_end.append(self._process.gate.admit(viewer))
         except LimitExceeded as error:
             return self._session.rejected(Close.TOO_MANY_CONNECTIONS, error.message)
         self._viewer = viewer
-        self._at_end.append(self._auth.on_end(viewer, self._token_ended))
+        self._at_end.append(self._process.auth.on_end(viewer, self._token_ended))
         return self._session.accepted(self._loop.time())
 
     def _stop(self, id_: str) -> None:
@@ -230,7 +231,7 @@ class _Connection:
         if task is None:
             return
         if task in self._mutations:
-            self._gate.outlives(task)  # it may have written already; only its answer is lost
+            self._process.gate.outlives(task)  # it may have written already; only its answer is lost
         else:
             task.cancel()
 
@@ -257,7 +258,7 @@ class _Connection:
 
     async def _outcome(self, id_: str, request: GraphQLRequest) -> list[FormattedError]:
         try:
-            prepared = self._operations.prepare(request)
+            prepared = self._process.operations.prepare(request)
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._stream(id_, prepared)
             else:
@@ -274,14 +275,14 @@ class _Connection:
         task = asyncio.current_task()
         if prepared.kind is OperationType.MUTATION and task is not None:
             self._mutations.add(task)
-        result = await self._operations.run(prepared, self._known_viewer())
+        result = await self._process.operations.run(prepared, self._known_viewer())
         await self._say(id_, session.next_message(id_, result.body))
 
     async def _stream(self, id_: str, prepared: Prepared) -> None:
         viewer = self._known_viewer()
-        give_back = self._gate.subscribe(viewer)
+        give_back = self._process.gate.subscribe(viewer)
         try:
-            subscription = await self._operations.subscribe(prepared, viewer)
+            subscription = await self._process.operations.subscribe(prepared, viewer)
             sink = FrameSink(self._outbox, id_) if self._outbox is not None else None
             async with aclosing(subscription.pages(sink)) as pages:
                 async for page in pages:

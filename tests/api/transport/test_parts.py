@@ -1,11 +1,14 @@
 """What the transports are made of, each part alone."""
 
+import asyncio
+
 import pytest
 from starlette.datastructures import Headers
 
 from kici_gql.api.transport import credentials
 from kici_gql.api.transport.negotiation import Accept, media_type
 from kici_gql.api.transport.quotas import Quota
+from kici_gql.api.transport.waiting import Flag, Inbox
 from kici_gql.errors import LimitExceeded
 
 NEW, OLD = "application/graphql-response+json", "application/json"
@@ -113,3 +116,47 @@ def test_a_quota_counts_each_key_and_names_itself() -> None:
     assert quota.held("a") == 1
     quota.take("a")
     assert quota.held("a") == 2
+
+
+async def test_a_flag_lets_everybody_go_on_who_waits_for_it() -> None:
+    flag = Flag()
+    assert not flag.is_set()
+    waiting = [asyncio.create_task(flag.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    assert waiting[0].cancelled()
+    flag.set()
+    flag.clear()
+    assert await asyncio.gather(*waiting[1:]) == [True, True]
+    assert not flag.is_set()
+    flag.set()
+    flag.set()
+    assert flag.is_set()
+    assert await flag.wait()
+
+
+async def test_an_inbox_gives_out_in_order_what_came_before_and_while_its_reader_waits() -> None:
+    inbox: Inbox[int] = Inbox()
+    assert inbox.empty()
+    for message in range(3):
+        inbox.put_nowait(message)
+    assert not inbox.empty()
+    assert [await inbox.get() for _ in range(3)] == [0, 1, 2]
+    assert inbox.empty()
+    reading = asyncio.create_task(inbox.get())
+    await asyncio.sleep(0)
+    inbox.put_nowait(3)
+    inbox.put_nowait(4)
+    assert await reading == 3
+    assert await inbox.get() == 4
+
+
+async def test_an_inbox_keeps_what_a_reader_that_gave_up_did_not_take() -> None:
+    inbox: Inbox[int] = Inbox()
+    reading = asyncio.create_task(inbox.get())
+    await asyncio.sleep(0)
+    inbox.put_nowait(1)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert await inbox.get() == 1

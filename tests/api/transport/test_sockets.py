@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.api.transport.serving import Client, Server, freeze, until
 
 Serve = Callable[..., Any]
 TICKS = "subscription { ticks { cursor values padding } }"
+IDLE_BYTES = 24_000
+"""What Python may hold for one idle socket and its subscription, the test's own end included."""
 
 
 @asynccontextmanager
@@ -40,6 +43,17 @@ async def choke(server: Server) -> None:
     for value in range(60):
         server.log.add(value)
         await asyncio.sleep(0.001)
+
+
+async def test_a_subscription_that_nothing_happens_on_takes_little_memory(server: Server) -> None:
+    async with frozen(server, 10):
+        tracemalloc.start()
+        try:
+            async with frozen(server, 100):
+                traced, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert traced < 100 * IDLE_BYTES
 
 
 async def test_a_peer_that_stops_reading_is_cut_off_and_harms_nobody(serve: Serve, connect: Connect) -> None:
