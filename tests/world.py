@@ -14,6 +14,7 @@ from sqlalchemy import Connection, FromClause, MetaData, Table, select
 from sqlmodel import SQLModel
 
 from kici_gql.actions import orchestrators, presence, tokens
+from kici_gql.actions.listeners import Listeners
 from kici_gql.actions.perform import Call, Done
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
@@ -77,9 +78,12 @@ class World:
     clock: Callable[[], datetime]
     viewers: dict[str, Viewer] = field(default_factory=dict)
     serving_since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    process_id: str = "test"
 
     def __post_init__(self) -> None:
-        services = Services(self.store, self.feed, self.settings, Surfaces(self.store, self.feed), "test")
+        surfaces = Surfaces(self.store, self.feed)
+        self.listeners = Listeners(self.store, self.settings, self.process_id)
+        services = Services(self.store, self.feed, self.settings, surfaces, self.listeners, self.process_id)
         self.operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
 
     def viewer(self, scope: TokenScope | str = TokenScope.ADMIN, org: str = "default") -> Viewer:

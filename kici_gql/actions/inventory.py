@@ -17,8 +17,13 @@ def apply(
     scalers: Sequence[reports.Scaler],
     agents: Sequence[reports.Agent],
     changes: Changes,
+    *,
+    returns: bool = False,
 ) -> None:
-    """Add what is new, change what differs. Raises InvalidInput when an agent names an unknown scaler or is another's."""
+    """Add what is new, change what differs. Raises InvalidInput when an agent names an unknown scaler or is another's.
+
+    `returns`: the orchestrator was LOST, and its agents with it.
+    """
     known = {
         row.name: row
         for row in fleet.children(tx.connection, Scaler, tx.org_id, "orchestrator_id", [orchestrator.id])
@@ -26,7 +31,7 @@ def apply(
     for scaler in scalers:
         known[scaler.name] = _write_scaler(tx, orchestrator, known.get(scaler.name), scaler, changes)
     ours = fleet.agents_by_name(tx.connection, orchestrator.cluster_id, [agent.agent_id for agent in agents])
-    _refuse_foreign(tx, orchestrator, ours, agents)
+    away = _owners_away(tx, orchestrator, ours, agents) | ({orchestrator.id} if returns else set())
     for index, agent in enumerate(agents):
         scaler_id = None
         if agent.scaler is not None:
@@ -37,7 +42,7 @@ def apply(
                     path=["agents", index, "scaler"],
                 )
             scaler_id = known[agent.scaler].id
-        _write_agent(tx, orchestrator, ours.get(agent.agent_id), agent, scaler_id, changes)
+        _write_agent(tx, orchestrator, ours.get(agent.agent_id), agent, scaler_id, changes, away)
 
 
 def keep_only(
@@ -143,12 +148,14 @@ def _write_agent(
     report: reports.Agent,
     scaler_id: str | None,
     changes: Changes,
+    away: Collection[str],
 ) -> None:
     values = _agent_columns(orchestrator, report, scaler_id)
     if row is None:
         changes.enter(tx, _new_agent(tx, orchestrator, report.agent_id, values))
         return
-    if row.liveness is Liveness.OFFLINE:  # its orchestrator is back, so somebody waits for its beats again
+    if row.liveness is Liveness.OFFLINE or (row.liveness is Liveness.LOST and row.orchestrator_id in away):
+        # Its orchestrator is back, or it has another one, so somebody waits for its beats again.
         values |= {
             "liveness": Liveness.NEVER_SEEN,
             "liveness_reason": "no heartbeat since its orchestrator is back",
@@ -205,13 +212,16 @@ def host_columns(host: reports.Host) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(
+def _owners_away(
     tx: Tx, orchestrator: Orchestrator, known: dict[str, Agent], agents: Sequence[reports.Agent]
-) -> None:
-    """An agent may move to another orchestrator of its cluster only when it is not there with the first one."""
+) -> set[str]:
+    """Other orchestrators of the cluster that had some of these agents and are not there any more.
+
+    Raises InvalidInput when an agent is there with another orchestrator that is.
+    """
     foreign = {row.agent_id: row for row in known.values() if row.orchestrator_id != orchestrator.id}
     if not foreign:
-        return
+        return set()
     owners = {
         row.id: row
         for row in records.by_ids(
@@ -229,3 +239,4 @@ def _refuse_foreign(
                 hint="Agent ids are unique in a cluster.",
                 path=["agents", index, "agentId"],
             )
+    return {owner.id for owner in owners.values() if owner.liveness not in fleet.PRESENT}

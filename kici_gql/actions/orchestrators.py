@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import inventory, naming, presence, registry, steady
+from kici_gql.actions import departures, inventory, naming, presence, registry, steady
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.presence import Changes
 from kici_gql.auth import Viewer
@@ -72,7 +72,7 @@ async def disconnect(call: Call, connection_id: str, reason: str | None) -> Done
 
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
-        presence.farewell(tx, orchestrator, redacted(reason or "said goodbye"))
+        departures.farewell(tx, orchestrator, redacted(reason or "said goodbye"))
         return {"orchestrator_id": orchestrator.id, "object_id": orchestrator.id}
 
     return await perform(call, Action("orchestratorDisconnect", work, check))
@@ -102,16 +102,18 @@ def _connect(
     tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds, *, asked_live: bool
 ) -> Result:
     cluster = naming.cluster_for(tx, viewer, report)
-    row = _orchestrator_for(tx, cluster, report, limits, asked_live=asked_live)
+    known = fleet.instance_of(tx.connection, cluster.id, report.instance_id) if report.instance_id else None
+    row = _orchestrator_for(tx, cluster, known, report, limits, asked_live=asked_live)
     for elsewhere in fleet.namesakes(tx.connection, tx.org_id, row.instance_id, row.cluster_key, cluster.id):
         if elsewhere.liveness is not Liveness.OFFLINE:
-            presence.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
+            departures.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
     changes = Changes(cluster.id)
     changes.orchestrator(tx, row, arrives=True)
     inventory.keep_only(
         tx, row, {each.name for each in report.scalers}, {each.agent_id for each in report.agents}, changes
     )
-    inventory.apply(tx, row, report.scalers, report.agents, changes)
+    returns = known is not None and known.liveness is Liveness.LOST
+    inventory.apply(tx, row, report.scalers, report.agents, changes, returns=returns)
     changes.finish(tx)
     registry.announce(tx, cluster.id, report.registry_version)
     return {
@@ -129,13 +131,20 @@ def _key_of(cluster: Cluster, report: reports.Connect) -> str | None:
 
 
 def _orchestrator_for(
-    tx: Tx, cluster: Cluster, report: reports.Connect, limits: Thresholds, *, asked_live: bool
+    tx: Tx,
+    cluster: Cluster,
+    known: Orchestrator | None,
+    report: reports.Connect,
+    limits: Thresholds,
+    *,
+    asked_live: bool,
 ) -> Orchestrator:
     verdict = liveness.alive(tx.now, limits)
     values: dict[str, Any] = {
         "connection_id": str(uuid.uuid4()),
         "cluster_key": _key_of(cluster, report),
         "asked_live": asked_live,
+        "listens_at": None,
         "role": report.role,
         "version": report.version,
         "mode": report.mode,
@@ -152,7 +161,6 @@ def _orchestrator_for(
         "due_at": tx.now,  # some of its agents may be known already, and silent for a while
         **inventory.host_columns(report.host),
     }
-    known = fleet.instance_of(tx.connection, cluster.id, report.instance_id) if report.instance_id else None
     if known is not None:
         return records.change(
             tx.connection, Orchestrator, known.id, values | {"revision": known.revision + 1}
@@ -216,8 +224,14 @@ def _any_heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thre
     figures |= presence.verdict_columns(row, verdict, tx.now)
     if verdict.state != row.liveness:
         figures["disconnected_at"] = None
+    beating = {each.agent_id for each in beat.agents}
     agents = fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [row.id])
-    others_due_at = _others_due_at(agents, {each.agent_id for each in beat.agents}, tx.now, limits)
+    if row.liveness is Liveness.LOST:
+        agents = [
+            agent if agent.agent_id in beating else departures.recall(tx, agent, limits, changes)
+            for agent in agents
+        ]
+    others_due_at = _others_due_at(agents, beating, tx.now, limits)
     due_at = min(moment for moment in (verdict.due_at, others_due_at) if moment is not None)
     new = records.change(tx.connection, Orchestrator, row.id, figures | {"due_at": due_at})
     if verdict.state != row.liveness:

@@ -1,13 +1,14 @@
 """Who is there: turning beats and silence into liveness, and liveness into events and alerts."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
 from kici_gql.actions.problems import acknowledgement_over, review
+from kici_gql.actions.surfaces import tell_again
 from kici_gql.events import Event, EventType
 from kici_gql.rules import liveness
 from kici_gql.rules.liveness import Thresholds, Verdict
@@ -40,8 +41,11 @@ class Changes:
 
     def orchestrator(self, tx: Tx, row: Orchestrator, *, arrives: bool = False) -> None:
         """Tell of a change. `arrives` says that it has just connected."""
-        data = records.state_of(row) | {"cluster_connected_since": _note_connection(tx, row, arrives)}
+        before, since = _note_connection(tx, row, arrives)
+        data = records.state_of(row) | {"cluster_connected_since": since}
         self.evidence[row.id].append(tx.append(Event(EventType.ORCHESTRATOR_CHANGED, data)))
+        if before is None and since is not None and not arrives:
+            tell_again(tx, self.cluster_id, since)
 
     def agent(self, tx: Tx, row: Agent) -> None:
         self.evidence[row.id].append(tx.append(Event(EventType.AGENT_CHANGED, records.state_of(row))))
@@ -65,11 +69,12 @@ class Changes:
             review(tx, self.cluster_id, self.evidence)
 
 
-def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> datetime | None:
-    """Since when the row's cluster is connected; None: it is not. It is written down where that changed.
+def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> tuple[datetime | None, datetime | None]:
+    """Since when the row's cluster was connected, and is now; None: it is not. It is written down where that changed.
 
     An only orchestrator that connects anew begins anew, even when its old connection was never missed: what it
-    reported over the old one may not be so any more.
+    reported over the old one may not be so any more. One that comes back over the connection it had was only out of
+    sight, and what it has said over that still holds.
     """
     cluster = records.by_id(tx.connection, Cluster, tx.org_id, row.cluster_id)
     assert cluster is not None, "a foreign key says so"
@@ -77,10 +82,10 @@ def _note_connection(tx: Tx, row: Orchestrator, arrives: bool) -> datetime | Non
     present = {each.id for each in members if each.liveness in fleet.PRESENT}
     since = cluster.connected_since if present else None
     if present and (since is None or (arrives and present == {row.id})):
-        since = tx.now
+        since = row.connected_at
     if since != cluster.connected_since:
         records.change(tx.connection, Cluster, cluster.id, {"connected_since": since})
-    return since
+    return cluster.connected_since, since
 
 
 def recount(tx: Tx, scaler_ids: Iterable[str]) -> None:
@@ -160,7 +165,9 @@ class _Judge:
         records.change(self.tx.connection, Orchestrator, row.id, {"due_at": due_at})
 
     def _orchestrator(self, row: Orchestrator, changes: Changes) -> datetime | None:
-        verdict = self._verdict(row, row.last_heartbeat_at)
+        verdict = liveness.judge(
+            row.last_heartbeat_at, self.now, self.serving_since, self.limits, row.liveness
+        )
         values = verdict_columns(row, verdict, self.now)
         if values:
             if verdict.state is Liveness.LOST:
@@ -170,16 +177,21 @@ class _Judge:
         return verdict.due_at
 
     def _agent(self, row: Agent, changes: Changes) -> datetime | None:
-        verdict = self._verdict(row, heard_at(row))
-        if row.last_heartbeat_at is None and verdict.state in fleet.PRESENT:
-            verdict = Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
+        verdict = agent_verdict(row, self.now, self.serving_since, self.limits, row.liveness)
         values = verdict_columns(row, verdict, self.now)
         if values:
             changes.turn(self.tx, fleet.turned(row, values))
         return verdict.due_at
 
-    def _verdict(self, row: Orchestrator | Agent, heard: datetime) -> Verdict:
-        return liveness.judge(heard, self.now, self.serving_since, self.limits, row.liveness)
+
+def agent_verdict(
+    row: Agent, now: datetime, serving_since: datetime, limits: Thresholds, before: Liveness
+) -> Verdict:
+    """What an agent's own silence means, when it was judged `before`."""
+    verdict = liveness.judge(heard_at(row), now, serving_since, limits, before)
+    if row.last_heartbeat_at is None and verdict.state in fleet.PRESENT:
+        return Verdict(Liveness.NEVER_SEEN, "no heartbeat yet", verdict.missed_beats, verdict.due_at)
+    return verdict
 
 
 def heard_at(row: Agent) -> datetime:
@@ -191,31 +203,3 @@ def _reopen(tx: Tx, alert_id: str, now: datetime) -> None:
     for alert in alerts.run_out(tx.connection, now, _SWEEP_LIMIT):
         if alert.id == alert_id:
             acknowledgement_over(tx, alert)
-
-
-def farewell(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
-    """The orchestrator said goodbye: it and its agents are OFFLINE at once, and nobody waits for their beats."""
-    gone = {
-        "liveness": Liveness.OFFLINE,
-        "liveness_reason": reason,
-        "liveness_since": tx.now,
-        "missed_beats": 0,
-    }
-    changes = Changes(orchestrator.cluster_id)
-    row = records.change(
-        tx.connection,
-        Orchestrator,
-        orchestrator.id,
-        gone | {"disconnected_at": tx.now, "due_at": None, "revision": orchestrator.revision + 1, **_IDLE},
-    )
-    changes.orchestrator(tx, row)
-    for agent in fleet.children(tx.connection, Agent, tx.org_id, "orchestrator_id", [orchestrator.id]):
-        if agent.liveness is not Liveness.OFFLINE:
-            new = fleet.turned(agent, gone | {"revision": agent.revision + 1, "active_jobs": 0})
-            if agent.active_jobs:
-                tx.later(fleet.FIGURES, [fleet.figures_of(new)])
-            changes.turn(tx, new)
-    changes.finish(tx)
-
-
-_IDLE: Mapping[str, int] = {"running_jobs": 0, "queued_jobs": 0}

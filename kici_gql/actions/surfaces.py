@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from kici_gql.actions import questions
 from kici_gql.errors import ClusterDisconnected, NotFound, OperationDisabled, Unavailable
+from kici_gql.events import Event, EventType
 from kici_gql.feed import Feed
 from kici_gql.rules import settings_reports as rules
-from kici_gql.store import Store, fleet, records, settings
+from kici_gql.store import Store, Tx, fleet, records, settings
 from kici_gql.tables import Cluster, Orchestrator, ReportedSurface, Surface
 
 
@@ -71,6 +72,20 @@ def is_current(cluster: Cluster, reported_at: datetime | None) -> bool:
     """Whether something was reported since the cluster's orchestrators are there without a break."""
     since = cluster.connected_since
     return since is not None and reported_at is not None and reported_at >= since
+
+
+def tell_again(tx: Tx, cluster_id: str, since: datetime) -> None:
+    """Tell what was reported since then as if it just had been.
+
+    Readers forgot it when the cluster went out of sight, and its orchestrator, which did not go, will not repeat it.
+    """
+    for which in Surface:
+        told = settings.surface(tx.connection, tx.org_id, cluster_id, which)
+        if told is not None and told.reported_at >= since:
+            tx.append(Event(EventType.SURFACE_CHANGED, {"cluster_id": cluster_id, "surface": which}))
+    for row in settings.backends_of(tx.connection, tx.org_id, [cluster_id]):
+        if row.reported_at >= since:
+            tx.append(Event(EventType.BACKEND_CHANGED, records.state_of(row)))
 
 
 def require_connected(cluster: Cluster) -> None:

@@ -9,6 +9,7 @@ import strawberry
 from sqlmodel import SQLModel
 
 from kici_gql import auth, tables
+from kici_gql.actions.listeners import Listeners
 from kici_gql.actions.perform import Call
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.loaders import Loaders
@@ -30,6 +31,7 @@ class Services:
     feed: Feed
     settings: Settings
     surfaces: Surfaces
+    listeners: Listeners
     process_id: str
 
 

@@ -72,7 +72,7 @@ describe(
     {
         Liveness.ONLINE: "Heartbeats arrive in time.",
         Liveness.LATE: "Heartbeats were missed, by default two.",
-        Liveness.LOST: "Silent for so long, by default 180 seconds, that it counts as gone.",
+        Liveness.LOST: "Gone without a goodbye: silent for long, by default 180 seconds, or its connection has ended.",
         Liveness.OFFLINE: "Said goodbye.",
         Liveness.NEVER_SEEN: "Reported by its orchestrator, but no heartbeat has arrived yet.",
     },

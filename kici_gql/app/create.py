@@ -12,6 +12,7 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from kici_gql.actions.listeners import Listeners
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
 from kici_gql.api.engine.kept import KeptAnswers
@@ -42,9 +43,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     authenticator = Authenticator(store, feed.watch, anonymous=settings.demo)
     feed.on_entry = partial(_hear, authenticator)
     surfaces = Surfaces(store, feed)
-    services = Services(
-        store, feed, settings, surfaces, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    )
+    process_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    listeners = Listeners(store, settings, process_id)
+    services = Services(store, feed, settings, surfaces, listeners, process_id)
 
     def make_context(viewer: Viewer, request_id: str) -> Context:
         return Context(services, viewer, request_id)
@@ -60,6 +61,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     chores = Chores(store, settings, authenticator)
 
     async def drain() -> None:
+        await listeners.close()
         seconds = settings.shutdown_seconds / 2
         await asyncio.gather(graphql.drain(seconds), relay.drain(seconds))
 

@@ -20,7 +20,9 @@ from kici_gql.tables import table_of
 Record = TypeVar("Record", bound=SQLModel)
 
 # Columns that steer the server itself; an event's reader has no use for them.
-_INTERNAL = frozenset({"org_id", "due_at", "sha256", "stamps", "duration_order_ms", "asked_live"})
+_INTERNAL = frozenset(
+    {"org_id", "due_at", "sha256", "stamps", "duration_order_ms", "asked_live", "listens_at"}
+)
 
 
 def dumps(value: Any) -> str:

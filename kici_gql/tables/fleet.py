@@ -103,6 +103,7 @@ class Orchestrator(SQLModel, table=True):
 
     `due_at` is when its silence or that of one of its agents has to be judged next, or sooner; None: never by itself.
     `asked_live`: it does not report its settings, a process of ours asks it over the connection that it holds.
+    `listens_at` is the process of ours to which it came last to follow its commands; None: it follows none.
     """
 
     __table_args__ = (
@@ -119,6 +120,7 @@ class Orchestrator(SQLModel, table=True):
     instance_id: str
     instance_named: bool
     asked_live: bool = False
+    listens_at: str | None = None
     connection_id: str = Field(unique=True)
     role: OrchestratorRole = word_column(OrchestratorRole)
     version: str

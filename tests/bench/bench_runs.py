@@ -23,6 +23,7 @@ import orjson
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event
 
+from kici_gql.actions.listeners import Listeners
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.context import Context, Services
 from kici_gql.api.engine.operations import Operations
@@ -123,7 +124,9 @@ async def _measure(url: str) -> None:
         await _fill(store, viewer.org_id)
         if not settings.is_sqlite:  # it would do so by itself within a minute
             await store.transaction(None, lambda tx: tx.connection.exec_driver_sql("ANALYZE"))
-    services = Services(store, feed, settings, Surfaces(store, feed), "bench")
+    services = Services(
+        store, feed, settings, Surfaces(store, feed), Listeners(store, settings, "bench"), "bench"
+    )
     operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
     bench = Bench(store, operations, viewer, settings.is_sqlite)
     try:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -36,10 +38,14 @@ STREAM = """subscription { secretBackends { kind cursor
         ... on SurfaceChanged { clusterId surface }
         ... on ClusterConnectionChanged { clusterId connected clusterConnected } } } }"""
 
+INFRASTRUCTURE = """subscription { infrastructure { kind
+    events { ... on OrchestratorChanged { orchestrator { instanceId liveness { state } } } } } }"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    started = LiveServer(tmp_path_factory.mktemp("server"), bookmark_seconds="1")
+    patient = {"heartbeat_interval_seconds": "30", "lost_after_seconds": "180"}  # as by default
+    started = LiveServer(tmp_path_factory.mktemp("server"), bookmark_seconds="1", **patient)
     try:
         started.start()
         yield started
@@ -125,7 +131,7 @@ def shown(backends: list[dict[str, Any]]) -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_siblings_go_one_after_the_other(server: LiveServer, trio: Trio, how: signal.Signals) -> None:
-    """A goodbye counts at once, a silent death as soon as the server calls it one; then nothing is shown any more."""
+    """A goodbye and a sudden death both count at once; then nothing is shown any more, until they are back."""
     _, viewer = server.token("VIEWER")
     follower = Follower(server, viewer, STREAM)
     prod = cluster_id(server, trio.prod)
@@ -146,7 +152,7 @@ def test_siblings_go_one_after_the_other(server: LiveServer, trio: Trio, how: si
         cluster, errors = asked(server, trio.prod)
         assert errors == dict.fromkeys(SURFACE_NAMES, "CLUSTER_DISCONNECTED")
         assert cluster["connected"] is False
-        expected = "stopped by SIGTERM" if how is signal.SIGTERM else "no heartbeat for"
+        expected = "stopped by SIGTERM" if how is signal.SIGTERM else "ended without a goodbye"
         assert expected in cluster["disconnectedReason"]
         assert marks(server, trio.lab) == {"blue"}
         backends = server.execute("{ org { secretBackends { cluster { name } } } }")["org"]["secretBackends"]
@@ -154,6 +160,67 @@ def test_siblings_go_one_after_the_other(server: LiveServer, trio: Trio, how: si
         assert trio.lab in str(backends)
     finally:
         follower.close()
+
+
+def test_a_sudden_death_is_seen_in_the_same_second(server: LiveServer, trio: Trio) -> None:
+    """A slow machine may need several tries; a server that waits for heartbeats would need minutes for each."""
+    _, viewer = server.token("VIEWER")
+    follower = Follower(server, viewer, INFRASTRUCTURE)
+    try:
+        until(lambda: follower.frames)
+        seconds = [killed(server, trio)]
+        while seconds[-1] > 1 and len(seconds) < 5:
+            seconds.append(killed(server, trio))
+        assert min(seconds) < 1, seconds
+        turns = [
+            (each["orchestrator"]["instanceId"], each["orchestrator"]["liveness"]["state"])
+            for each in follower.events
+            if "orchestrator" in each
+        ]
+        both = [trio.one.instance, trio.two.instance]
+        for name in both:
+            assert turns.count((name, "LOST")) == len(seconds), "the stream said so each time"
+            assert turns[::-1].index((name, "ONLINE")) < turns[::-1].index((name, "LOST"))
+    finally:
+        follower.close()
+
+
+def killed(server: LiveServer, trio: Trio) -> float:
+    """Kill both siblings and start them again. Answers after how many seconds the slower one was found to be gone."""
+    took: list[float] = []
+    for one in (trio.one, trio.two):
+        assert marks(server, trio.prod) == {"red"}, "a sibling vouches for what was told"
+        died_at = time.time()
+        one.kill()
+        took.append(until(partial(gone_at, server, one.instance)) - died_at)
+    _, errors = asked(server, trio.prod)
+    assert errors == dict.fromkeys(SURFACE_NAMES, "CLUSTER_DISCONNECTED")
+    assert alerts(server, trio.prod) == ["OPEN", "OPEN"]
+    trio.one.start()
+    trio.two.start()
+    until(lambda: trio.connected == trio.all)
+    until(lambda: marks(server, trio.prod) == {"red"})
+    assert alerts(server, trio.prod) == ["RESOLVED", "RESOLVED"]
+    return max(took)
+
+
+def gone_at(server: LiveServer, instance: str) -> float | None:
+    """When it was found to be gone, by the clock that the test has too; None while it is there."""
+    found = server.execute("{ org { orchestrators { nodes { instanceId disconnectedAt } } } }")["org"]
+    at = {each["instanceId"]: each["disconnectedAt"] for each in found["orchestrators"]["nodes"]}[instance]
+    return None if at is None else datetime.fromisoformat(at).timestamp()
+
+
+def alerts(server: LiveServer, cluster: str) -> list[str]:
+    """States of the alerts about orchestrators of the cluster that went away."""
+    document = "{ org { alerts(first: 100) { nodes { kind state clusterId } } } }"
+    found = server.execute(document)["org"]["alerts"]["nodes"]
+    home = cluster_id(server, cluster)
+    return [
+        each["state"]
+        for each in found
+        if (each["clusterId"], each["kind"]) == (home, "ORCHESTRATOR_DISCONNECTED")
+    ]
 
 
 def test_a_rename_end_to_end(server: LiveServer, trio: Trio) -> None:

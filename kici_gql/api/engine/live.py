@@ -1,7 +1,7 @@
 """What a subscription resolver returns: a view of a log and the place to start behind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -39,12 +39,35 @@ class View(ABC, Generic[F]):
         """Wait until something lies behind `cursor` and answer the next frame: EVENTS, BOOKMARK or RESYNC."""
 
 
+class Presence(Protocol):
+    """What a reader tells of itself by reading: that it is there, for as long as its connection is open."""
+
+    @property
+    def subject(self) -> Hashable:
+        """Who is there. Of several presences of one subject over one connection the last one counts."""
+
+    def begin(self) -> Callable[[str | None], None]:
+        """The connection is open. When it has ended, call the answer.
+
+        With the reason if the reader has left by it, with None if it was us who ended it.
+        """
+
+    async def tell(self) -> None:
+        """Make it known, as each stream begins."""
+
+
+LEFT = "the connection ended without a goodbye"
+LEFT_BY = {"revoked": "its token was revoked", "expired": "its token has expired"}
+"""Why a reader has left, where the end of its token did it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live(Generic[F]):
     """A subscription that has not begun: the engine shares it, any other executor can iterate over it."""
 
     view: View[F]
     after: str | None = None
+    presence: Presence | None = None
 
     def __aiter__(self) -> AsyncIterator[F]:
         return self._frames()

@@ -7,7 +7,7 @@ Strawberry's resolvers, its `info` and its validation rules are the same on both
 
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import orjson
@@ -23,7 +23,7 @@ from kici_gql.api.engine.faults import RequestRefused
 from kici_gql.api.engine.groups import Groups, Page, Render, Sink
 from kici_gql.api.engine.kept import KeptAnswers
 from kici_gql.api.engine.limits import Limits
-from kici_gql.api.engine.live import Live
+from kici_gql.api.engine.live import Live, Presence
 from kici_gql.api.engine.ports import MakeContext, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
 
@@ -65,6 +65,11 @@ class Subscription:
         self._selection = selection
         self._render = render
 
+    @property
+    def presence(self) -> Presence | None:
+        """What the reader tells of itself by reading, if it does."""
+        return self._live.presence
+
     async def pages(self, sink: Sink | None = None) -> AsyncGenerator[Page, None]:
         """Encoded frames, without end; raises StreamBroken when the stream cannot go on.
 
@@ -93,6 +98,8 @@ class Subscription:
 
 class PlainSubscription:
     """A stream that is no view of a log, say a resolver that is a generator; each reader has its own."""
+
+    presence: Presence | None = None
 
     def __init__(self, source: Any, viewer: Viewer, render: Render) -> None:
         self._source = source
@@ -179,7 +186,7 @@ class Operations:
         if not isinstance(source, Live):
             return PlainSubscription(source, viewer, render)
         if source.after is None and prepared.request.resume is not None:
-            source = Live(source.view, prepared.request.resume)
+            source = replace(source, after=prepared.request.resume)
         executor.context_value = None  # each frame gets its own; this one would live as long as the group
         coerced = executor.variable_values.coerced
         variables = {name: coerced.get(name) for name in prepared.operation.shape_variables}

@@ -35,7 +35,8 @@ class SurfaceChanged:
 
 @strawberry.type(
     description="One of a cluster's orchestrators came, changed or went. What was reported before `connectedAt` holds no "
-    "longer, and nothing holds while nobody is there: each backend and surface is told anew when it has been reported again.",
+    "longer, and nothing holds while nobody is there: each backend and surface is told anew when it has been reported again, "
+    "or when an orchestrator that was only out of sight is back.",
     directives=LOSSLESS,
 )
 class ClusterConnectionChanged:

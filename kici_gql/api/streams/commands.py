@@ -1,11 +1,13 @@
 """`commands`: what one orchestrator is asked to do, and for users what became of everything that was asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from kici_gql.actions.commands import deliver
+from kici_gql.actions.listeners import Listener, Listeners
 from kici_gql.api.context import Services
 from kici_gql.api.enums import FrameKind
 from kici_gql.api.scalars import Cursor as PrintedCursor
@@ -99,3 +101,21 @@ class CommandView(LogView[CommandFrame]):
         if frame.snapshot is not None:
             frame.snapshot.commands = [row for row in held if row.id in wanted]
         return bool(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Whoever follows its commands is there."""
+
+    listeners: Listeners
+    listener: Listener
+
+    @property
+    def subject(self) -> str:
+        return self.listener.orchestrator_id
+
+    def begin(self) -> Callable[[str | None], None]:
+        return self.listeners.enter(self.listener)
+
+    async def tell(self) -> None:
+        await self.listeners.welcome(self.listener)

@@ -6,13 +6,14 @@ from typing import Annotated
 import strawberry
 
 from kici_gql import auth
+from kici_gql.actions.listeners import Listener
 from kici_gql.actions.orchestrators import find_connected
 from kici_gql.api.context import Info
 from kici_gql.api.engine.live import Live
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.streams.alerts import AlertView
 from kici_gql.api.streams.backends import SecretBackendFrame, SecretBackendView
-from kici_gql.api.streams.commands import AskedView, CommandView
+from kici_gql.api.streams.commands import AskedView, CommandView, Listening
 from kici_gql.api.streams.frames import AlertFrame, HeartbeatFrame, InfrastructureFrame
 from kici_gql.api.streams.heartbeats import HeartbeatView
 from kici_gql.api.streams.infrastructure import InfrastructureView
@@ -155,7 +156,8 @@ class Subscription:
 
     @strawberry.subscription(
         description="""What was asked of orchestrators, and what came of it. With `connectionId`, scope ORCHESTRATOR: what the
-orchestrator of this connection is asked to do, so that it does it; what it is sent counts as delivered."""
+orchestrator of this connection is asked to do, so that it does it; what it is sent counts as delivered. From then on
+it counts as gone as soon as its WebSocket or event stream ends without a goodbye."""
     )
     async def commands(
         self,
@@ -181,5 +183,11 @@ orchestrator of this connection is asked to do, so that it does it; what it is s
                 hint="Leave `where` out, or `connectionId`.",
                 path=["where"],
             )
+        services = info.context.services
         orchestrator = await info.context.read(find_connected, viewer, connection_id)
-        return Live(CommandView(info.context.services, viewer.org_id, orchestrator.id, connection_id), after)
+        listener = Listener(viewer.org_id, orchestrator.id, connection_id)
+        return Live(
+            CommandView(services, viewer.org_id, orchestrator.id, connection_id),
+            after,
+            Listening(services.listeners, listener),
+        )

@@ -6,7 +6,7 @@ names an `after` of its own.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import orjson
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.faults import FormattedError, RequestRefused, StreamBroken
 from kici_gql.api.engine.groups import Page
+from kici_gql.api.engine.live import LEFT, LEFT_BY
 from kici_gql.api.engine.operations import Operations, Prepared
 from kici_gql.api.engine.ports import Authenticator, Viewer
 from kici_gql.api.transport.negotiation import EVENT_STREAM
@@ -53,6 +54,8 @@ class EventStream:
         self._last_words: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
         self._cut_off: asyncio.TimerHandle | None = None
+        self._leave: Callable[[str | None], None] = lambda _: None
+        self._left_because: str | None = LEFT
 
     async def run(self, prepared: Prepared, viewer: Viewer) -> None:
         """Stream until the operation ends, the client leaves, the token ends or the server stops."""
@@ -68,6 +71,7 @@ class EventStream:
             left.cancel()
             if self._cut_off is not None:
                 self._cut_off.cancel()
+            self._leave(self._left_because)
             self._gone.set()
 
     async def drain(self) -> None:
@@ -92,6 +96,7 @@ class EventStream:
                     continue
                 event = following.result()
                 if event is None:
+                    self._left_because = None
                     await self._write(_COMPLETE, last=True)
                     return
                 await self._write(event)
@@ -109,6 +114,9 @@ class EventStream:
                 yield _event(Page((await self._operations.run(prepared, viewer)).body, None))
                 return
             subscription = await self._operations.subscribe(prepared, viewer)
+            if subscription.presence is not None:
+                self._leave = subscription.presence.begin()
+                await subscription.presence.tell()
             async with aclosing(subscription.pages()) as pages:
                 async for page in pages:
                     yield _event(page)
@@ -124,6 +132,7 @@ class EventStream:
     def _token_ended(self, reason: str) -> None:
         problem = faults.problem(f"This token was {reason}." if reason == "revoked" else "This token has expired.",
                                  _ENDED[reason], retryable=False)  # fmt: skip
+        self._left_because = LEFT_BY[reason]
         self._end(_errors([problem]) + _COMPLETE)
         # A peer that does not read can't be told; its buffers may hold what its token no longer may see.
         loop = asyncio.get_running_loop()

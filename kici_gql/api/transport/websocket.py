@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.faults import FormattedError, RequestRefused, StreamBroken
+from kici_gql.api.engine.live import LEFT, LEFT_BY, Presence
 from kici_gql.api.engine.operations import Operations, Prepared
 from kici_gql.api.engine.ports import Authenticator, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
@@ -112,6 +113,8 @@ class _Connection:
         self._alarm: asyncio.Timeout | None = None
         self._farewell: session.Shut | None = None
         self._at_end: list[Callable[[], None]] = []
+        self._present: dict[Hashable, tuple[Presence, Callable[[str | None], None]]] = {}
+        self._left_because = LEFT
         self._gone = Flag()
 
     async def _send(self, message: Message) -> None:
@@ -128,6 +131,8 @@ class _Connection:
             for undo in self._at_end:
                 undo()
             self._cancel_streams()
+            for _, leave in self._present.values():
+                leave(self._left_because)
             for task in self._tasks.values():
                 self._process.gate.outlives(task)
             self._tasks.clear()
@@ -179,6 +184,7 @@ class _Connection:
             self._alarm.reschedule(self._loop.time())
 
     def _token_ended(self, reason: str) -> None:
+        self._left_because = LEFT_BY[reason]
         self._end(*_ENDED[reason])
         # A peer that does not read can't be told; its buffers may hold what its token no longer may see.
         self._at_end.append(self._loop.call_later(self._process.options.abort_seconds, self.abort).cancel)
@@ -283,6 +289,8 @@ class _Connection:
         give_back = self._process.gate.subscribe(viewer)
         try:
             subscription = await self._process.operations.subscribe(prepared, viewer)
+            if subscription.presence is not None:
+                await self._be_present(subscription.presence)
             sink = FrameSink(self._outbox, id_) if self._outbox is not None else None
             async with aclosing(subscription.pages(sink)) as pages:
                 async for page in pages:
@@ -292,6 +300,18 @@ class _Connection:
                         await sink.send(page)
         finally:
             give_back()
+
+    async def _be_present(self, presence: Presence) -> None:
+        """Whoever follows this is there for as long as the socket, not only for as long as it follows.
+
+        A client that completes its stream has said so itself, and is well.
+        """
+        known = self._present.get(presence.subject)
+        if known is None or known[0] != presence:
+            self._present[presence.subject] = presence, presence.begin()
+            if known is not None:
+                known[1](None)
+        await presence.tell()
 
     async def _say(self, id_: str, text: str) -> None:
         if self._listens(id_):

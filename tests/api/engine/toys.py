@@ -22,6 +22,8 @@ class Log:
     executions: int = 0
     waiting: int = 0
     bookmark_seconds: float = 15.0
+    presences: list[tuple[str, str | None]] = field(default_factory=list)
+    """What happened to those that tell of themselves that they are there: name and `begins`, `told`, or why it left."""
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, *values: int) -> None:
@@ -128,6 +130,22 @@ class LogView(View[Tick]):
         return self._tick("EVENTS", int(cursor), cursor)
 
 
+@dataclass(frozen=True)
+class Here:
+    """Whoever attends is there."""
+
+    log: Log = field(compare=False)
+    subject: str
+    name: str
+
+    def begin(self) -> Callable[[str | None], None]:
+        self.log.presences.append((self.name, "begins"))
+        return lambda reason: self.log.presences.append((self.name, reason))
+
+    async def tell(self) -> None:
+        self.log.presences.append((self.name, "told"))
+
+
 @strawberry.type
 class Query:
     @strawberry.field
@@ -189,6 +207,11 @@ class Subscription:
         self, info: Info, modulo: int = 1, after: str | None = None
     ) -> AsyncGenerator[Tick, None]:
         return Live(LogView(info.context.log, modulo), after)  # type: ignore[return-value]
+
+    @strawberry.subscription
+    async def attended(self, info: Info, subject: str, name: str) -> AsyncGenerator[Tick, None]:
+        log = info.context.log
+        return Live(LogView(log, 1), None, Here(log, subject, name))  # type: ignore[return-value]
 
     @strawberry.subscription
     async def count(self, upto: int) -> AsyncGenerator[int, None]:
