@@ -139,6 +139,18 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"{request.getfixturevalue('postgres_template')}_empty"
+    postgres(f"CREATE DATABASE {name}")
+    yield f"postgresql+asyncpg://{POSTGRES}/{name}"
+    postgres(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def redis_url() -> str:
     if not _listens(6379):

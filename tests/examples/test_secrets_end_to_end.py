@@ -5,9 +5,11 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
+from tests.conftest import in_thread
 from tests.examples.kv_store import KvStore
 from tests.examples.live_server import LiveServer
 from tests.examples.members import RENAME, Local, backend_of, cluster_id, connected
@@ -40,12 +42,10 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[KvStore | None]:
 
 
 def test_the_values_of_secrets_are_nowhere(
-    tmp_path: Path, vault: KvStore | None, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, empty_url: str, vault: KvStore | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Given to the orchestrator's backends, read, tried, refused; then looked for in all that was written or answered."""
-    folder = tmp_path / "database"
-    folder.mkdir()
-    server = LiveServer(folder, log_level="debug")
+    server = LiveServer(tmp_path, log_level="debug", database_url=empty_url)
     server.start()
     local = Local(server, tmp_path, "prod", "one", "red")
     (local.secrets / "red" / "password_of_the_file").write_text(CANARY)
@@ -70,29 +70,49 @@ def test_the_values_of_secrets_are_nowhere(
         run_id = local.start_run("build")
         local.ended(run_id)
         answers += [read_all(server), metrics(server)]
-        written = b"".join(each.read_bytes() for each in folder.iterdir())  # while it runs: -wal, too
-        assert any(each.name.endswith("-wal") for each in folder.iterdir())
+        stored = in_thread(all_stored(empty_url))
     finally:
         if local.process is not None and local.process.poll() is None:
             local.kill()
         server.stop()
-    written += b"".join(each.read_bytes() for each in local.folder.rglob("*") if each.is_file())
     places = {
-        "written": written.decode(errors="replace"),
+        "stored": stored,
+        "written": "".join(text_of(each.read_bytes()) for each in local.folder.rglob("*") if each.is_file()),
         "said": local.said,
         "printed": "".join(capfd.readouterr()),
         "answered": "".join(answers),
     }
-    for name in ("password_of_the_file", "connected to cluster prod", "clusterRename"):
-        assert any(name in text for text in places.values()), (
-            "names are there, so values would have been found"
-        )
+    # Names, audit rows, events and lines of logs are there, so values would have been found.
+    for name in ("password_of_the_file", "clusterRename", "backend.changed", "surface.changed", "hello"):
+        assert name in places["stored"]
+    assert "connected to cluster prod" in places["said"]
+    assert "password_of_the_file" in places["answered"]
     assert [
         f"{place}: {text[max(0, text.index(canary) - 300) :][:400]!r}"
         for place, text in places.items()
         for canary in (CANARY, SHAPED, "value-red")
         if canary in text
     ] == []
+
+
+async def all_stored(database_url: str) -> str:
+    """All that a database holds: its files as they are while it runs, or every value of every row where it has no files."""
+    kind, _, place = database_url.partition("://")
+    if kind.startswith("sqlite"):
+        files = sorted(Path(place).parent.glob(f"{Path(place).name}*"))
+        assert any(each.name.endswith("-wal") for each in files)
+        return "".join(text_of(each.read_bytes()) for each in files)
+    connection = await asyncpg.connect(f"postgresql://{place}")
+    try:
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = [row for (name,) in tables for row in await connection.fetch(f'SELECT * FROM "{name}"')]
+    finally:
+        await connection.close()
+    return "\n".join(text_of(value) for row in rows for value in row.values())
+
+
+def text_of(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def read_all(server: LiveServer) -> str:

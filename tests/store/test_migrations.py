@@ -1,8 +1,6 @@
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +17,6 @@ from sqlmodel import SQLModel
 from kici_gql.store import migrations
 from kici_gql.tables import Agent, Orchestrator, table_of
 from tests.conftest import POSTGRES, postgres
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without any table."""
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
-        return
-    name = f"{request.getfixturevalue('postgres_template')}_empty"
-    postgres(f"CREATE DATABASE {name}")
-    yield f"postgresql+asyncpg://{POSTGRES}/{name}"
-    postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def differences(connection: Connection) -> list[object]:
