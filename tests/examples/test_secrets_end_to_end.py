@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import in_thread
 from tests.examples.kv_store import KvStore
 from tests.examples.live_server import LiveServer
-from tests.examples.members import RENAME, Local, backend_of, cluster_id, connected
+from tests.examples.members import RENAME, Local, asked, backend_of, cluster_id, connected
 from tests.examples.workbench import until as soon
 from tests.walk import Walk
 
@@ -52,7 +52,9 @@ def test_the_values_of_secrets_are_nowhere(
     answers: list[str] = []
     try:
         local.start()
-        until(lambda: connected(server) == {"one"})
+        until(
+            lambda: connected(server) == {"one"} and not asked(server, "prod")[1]
+        )  # and has told everything
         until(lambda: "password_of_the_file" in read_all(server))
         local.ask("secretBackendSyncAll", clusterId=cluster_id(server, "prod"))
         kinds = ["files", "vault"] if vault is not None else ["files"]
