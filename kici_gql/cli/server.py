@@ -32,5 +32,6 @@ def config_of(settings: Settings, **how: Any) -> Config:
         log_config=logging_config(settings.log_level, settings.log_format),
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the application looks at them itself, where they matter
         lifespan="on",
     )

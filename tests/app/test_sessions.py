@@ -1,6 +1,7 @@
 """Signing a browser in: cookies that no script reads, one for each org, and one that says which is shown."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -16,6 +17,12 @@ ASK = {"query": "{ viewer { org { slug } } }"}
 
 @pytest.fixture
 async def browser(sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with browser_of(sqlite_url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def browser_of(sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that keeps cookies, as browsers do."""
     app: Starlette = create_app(Settings(database_url=sqlite_url))
     async with (
@@ -82,3 +89,15 @@ async def test_what_signs_nobody_in(
     assert response.status_code == status
     assert response.json()["error"]
     assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize(("trusted", "secure"), [("127.0.0.1", True), ("10.0.0.1", False)])
+async def test_a_trusted_proxy_says_whether_cookies_are_for_tls_only(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, trusted: str, secure: bool
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
+    async with browser_of(sqlite_url) as browser:
+        browser.headers["x-forwarded-proto"] = "https"
+        response = await enter(browser, token=secret_of("VIEWER", "default"))
+        for cookie in response.headers.get_list("set-cookie"):
+            assert ("secure" in cookie.lower().split("; ")) is secure

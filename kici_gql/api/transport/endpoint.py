@@ -1,5 +1,7 @@
 """The one address `/graphql`, whatever is spoken there."""
 
+from collections.abc import Awaitable
+
 from starlette.types import Receive, Scope, Send
 
 from kici_gql.api.engine.operations import Operations
@@ -25,11 +27,9 @@ class GraphQLEndpoint:
         self._http = HttpEndpoint(operations, auth, options, self.gate)
         self._websocket = WebSocketEndpoint(operations, auth, options, self.gate)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._http(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        endpoint = self._websocket if scope["type"] == "websocket" else self._http
+        return endpoint(scope, receive, send)
 
     async def drain(self, seconds: float) -> None:
         """End all sockets and streams politely, in `seconds` at most; call it before the server stops."""
