@@ -154,7 +154,8 @@ class Cursor:
     seq: int
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.epoch}:{self.seq}".encode()).rstrip(b"=").decode()
+        plain = f"{self.epoch}:{self.seq}".encode()  # of such characters base64 makes no + and no /
+        return binascii.b2a_base64(plain, newline=False).rstrip(b"=").decode()
 
     @classmethod
     def parse(cls, text: str) -> Self:

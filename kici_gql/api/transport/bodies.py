@@ -2,12 +2,13 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from kici_gql.api.transport.headers import Headers
 from kici_gql.api.transport.negotiation import JSON, media_type
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.refusals import HttpRefused, refused
+from kici_gql.api.transport.sockets import has_arrived
 from kici_gql.errors import ErrorCode
 
 _UTF8 = {"utf-8", "utf8"}
@@ -26,7 +27,7 @@ def check_content_type(headers: Headers) -> None:
         raise refused(415, "Compressed bodies are not supported.", accept_encoding="identity")
 
 
-async def read_body(receive: Receive, headers: Headers, options: TransportOptions) -> bytes:
+async def read_body(scope: Scope, receive: Receive, headers: Headers, options: TransportOptions) -> bytes:
     """The whole body; raises HttpRefused (413, 408)."""
     declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > options.max_body_bytes:
@@ -34,8 +35,11 @@ async def read_body(receive: Receive, headers: Headers, options: TransportOption
             await _discard(receive)
         raise _too_large(options)
     try:
-        async with asyncio.timeout(options.body_seconds):
+        if has_arrived(scope):
             body = await _read(receive, options.max_body_bytes)
+        else:
+            async with asyncio.timeout(options.body_seconds):
+                body = await _read(receive, options.max_body_bytes)
     except TimeoutError:
         seconds = f"body_seconds={options.body_seconds:g}"
         raise refused(408, f"The body took too long: the limit is {seconds}.", connection="close") from None

@@ -5,7 +5,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from kici_gql.api.transport.headers import Headers
 
 CSRF_HEADER = "x-kici-csrf"
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}

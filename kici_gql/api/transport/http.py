@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 from graphql import OperationType
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from kici_gql.api.engine import faults
@@ -16,12 +15,16 @@ from kici_gql.api.engine.requests import GraphQLRequest, MalformedRequest, read_
 from kici_gql.api.transport import credentials
 from kici_gql.api.transport.bodies import check_content_type, read_body
 from kici_gql.api.transport.gate import Gate
+from kici_gql.api.transport.headers import Headers, headers_of
 from kici_gql.api.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accept, accepted_by
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.refusals import HttpRefused, refused
 from kici_gql.api.transport.sse import EventStream
 from kici_gql.errors import ErrorCode, Forbidden, KiciError, LimitExceeded, Unauthenticated
 
+_CONTENT_TYPE = {name: (b"content-type", f"{name}; charset=utf-8".encode()) for name in (JSON, GRAPHQL_JSON)}
+_VARY = (b"vary", b"Accept, Authorization, Cookie")
+_NO_STORE = (b"cache-control", b"no-store")
 _TRANSPORTS = (
     "A subscription needs a transport that can stream: connect a WebSocket with the subprotocol "
     f"graphql-transport-ws to this address, or send the header `Accept: {EVENT_STREAM}`."
@@ -41,10 +44,11 @@ class HttpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing is raised but what the server has to know."""
-        accept = accepted_by(Headers(scope=scope).get("accept"))
+        headers = headers_of(scope)
+        accept = accepted_by(headers.get("accept"))
         request_id = faults.new_request_id()
         try:
-            await self._respond(scope, receive, send, accept, request_id)
+            await self._respond(scope, receive, send, headers, accept, request_id)
         except HttpRefused as refusal:
             await _send_errors(send, refusal.status, refusal.errors, accept, refusal.headers)
         except KiciError as error:
@@ -58,9 +62,8 @@ class HttpEndpoint:
             await _send_errors(send, 500, [faults.from_exception(error, request_id)], accept)
 
     async def _respond(
-        self, scope: Scope, receive: Receive, send: Send, accept: Accept, request_id: str
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, accept: Accept, request_id: str
     ) -> None:
-        headers = Headers(scope=scope)
         if scope["method"] not in {"GET", "POST"}:
             raise refused(405, "Only GET and POST are supported.", allow="GET, POST")
         if accept.json is None and not accept.events:
@@ -141,7 +144,7 @@ class HttpEndpoint:
             if scope["method"] == "GET":
                 return read_request(_from_query(scope["query_string"]), resume)
             check_content_type(headers)
-            body = await read_body(receive, headers, self._options)
+            body = await read_body(scope, receive, headers, self._options)
             return read_request(orjson.loads(body), resume)
         except orjson.JSONDecodeError:
             raise refused(400, "The request body is not valid JSON in UTF-8.") from None
@@ -191,13 +194,13 @@ async def _send_errors(
 async def _send_json(
     send: Send, status: int, body: bytes, accept: Accept, headers: Mapping[str, str]
 ) -> None:
-    all_headers = {
-        "content-type": f"{accept.json or JSON}; charset=utf-8",
-        "content-length": str(len(body)),
-        "cache-control": "no-store",
-        "vary": "Accept, Authorization, Cookie",
-        **headers,
-    }
-    raw = [(name.encode(), value.encode()) for name, value in all_headers.items()]
+    raw = [
+        _CONTENT_TYPE[accept.json or JSON],
+        (b"content-length", b"%d" % len(body)),
+        _VARY,
+        *[(name.encode(), value.encode()) for name, value in headers.items()],
+    ]
+    if "cache-control" not in headers:
+        raw.append(_NO_STORE)
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

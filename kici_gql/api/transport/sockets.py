@@ -127,6 +127,59 @@ def connection_of(scope: Scope) -> Connection | None:
     return Connection(extension["transport"], extension["writable"], extension["deflates"])
 
 
+def has_arrived(scope: Scope) -> bool:
+    """Whether the whole body of this request is there already; false where the server can't tell."""
+    extension = scope.get("extensions", {}).get(EXTENSION)
+    return extension is not None and extension["arrived"]
+
+
+class OneWriteCycle(RequestResponseCycle):
+    """Writes the head of a response together with the beginning of its body: each write is a call into the kernel.
+
+    ASGI wants it so too: the head is to wait for the body. Whoever streams sends something at once.
+    """
+
+    _head: ASGISendEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._head = message
+            return
+        head, self._head = self._head, None
+        if head is None:
+            await super().send(message)
+            return
+        transport, gathered = self.transport, _Gathered(self.transport)
+        self.transport = cast("asyncio.Transport", gathered)
+        try:
+            await super().send(head)
+            await super().send(message)
+        finally:
+            self.transport = transport
+            gathered.flush()
+
+
+class _Gathered:
+    """As much of a transport as a response needs, that writes all at once."""
+
+    __slots__ = ("_parts", "_transport", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._parts: list[bytes] = []
+        self._transport = transport
+        self.write = self._parts.append
+        self.is_closing = transport.is_closing
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+
 class ImpatientHttp(_Impatient, HttpToolsProtocol):
     """For HTTP, where an event stream may have such a peer.
 
@@ -138,11 +191,18 @@ class ImpatientHttp(_Impatient, HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: _extension(self.transport)}
+        self._extension = _extension(self.transport) | {"arrived": False}
+        self.scope["extensions"] = {EXTENSION: self._extension}
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._extension["arrived"] = True
 
     def on_headers_complete(self) -> None:
         earlier: RequestResponseCycle | None = self.cycle
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.__class__ = OneWriteCycle  # uvicorn asks nobody what its cycles should be
         if earlier is not None and earlier is not self.cycle:
             self._earlier = tuple(each for each in (*self._earlier, earlier) if not each.response_complete)
 

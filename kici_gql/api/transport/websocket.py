@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import orjson
 from graphql import OperationType
-from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from kici_gql.api.engine import faults
@@ -19,6 +18,7 @@ from kici_gql.api.engine.ports import Authenticator, Viewer
 from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.api.transport import credentials, session
 from kici_gql.api.transport.gate import Gate
+from kici_gql.api.transport.headers import headers_of
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.outbox import FrameSink, Outbox
 from kici_gql.api.transport.session import SUBPROTOCOL, Close, Effect, Session
@@ -57,7 +57,7 @@ class WebSocketEndpoint:
         """Refuse before the handshake whatever can be refused there; a refusal names its reason."""
         if (await receive())["type"] != "websocket.connect":
             return None
-        headers, options, gate = Headers(scope=scope), self._process.options, self._process.gate
+        headers, options, gate = headers_of(scope), self._process.options, self._process.gate
         if gate.draining:
             return await _refuse(scope, send, 503, "The server is restarting: try another one or come back.")
         if not credentials.origin_allowed(headers, options.allowed_origins):

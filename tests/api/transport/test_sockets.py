@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import socket
 import sys
@@ -16,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 import websockets
+from uvicorn.protocols.http.flow_control import FlowControl
 
-from kici_gql.api.transport.sockets import ImpatientWebSocket, websocket_protocol
+from kici_gql.api.transport.sockets import ImpatientWebSocket, OneWriteCycle, websocket_protocol
 from tests.api.transport.conftest import Connect
 from tests.api.transport.serving import Client, Server, freeze, until
 
@@ -289,3 +291,84 @@ async def test_what_comes_after_the_protocol_closed_meets_a_client_that_is_gone(
     protocol.close_sent = True
     with pytest.raises(OSError):
         await protocol.send({"type": type_, "text": ""})
+
+
+class Recorder:
+    """A transport that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes | str] = []
+
+    def write(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def close(self) -> None:
+        self.told.append("close")
+
+    def is_closing(self) -> bool:
+        return "close" in self.told
+
+
+def cycle_on(transport: Recorder, *, keep_alive: bool = True) -> OneWriteCycle:
+    log: Any = logging.getLogger("test")
+    return OneWriteCycle(
+        scope={"method": "POST"},  # type: ignore[typeddict-item]
+        transport=transport,  # type: ignore[arg-type]
+        flow=FlowControl(transport),  # type: ignore[arg-type]
+        logger=log,
+        access_logger=log,
+        access_log=False,
+        default_headers=[],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=lambda: transport.told.append("closing" if transport.is_closing() else "open"),
+    )
+
+
+START: Any = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+STREAM: Any = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+def body(data: bytes, *, more: bool = False) -> Any:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "told"),
+    [
+        (True, ["open", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]),
+        # Whoever waits behind this request must see that the connection ends with it.
+        (
+            False,
+            [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}", "close", "closing"],
+        ),
+    ],
+)
+async def test_an_answer_is_one_write(keep_alive: bool, told: list[bytes | str]) -> None:
+    transport = Recorder()
+    cycle = cycle_on(transport, keep_alive=keep_alive)
+    await cycle.send(START)
+    await cycle.send(body(b"{}"))
+    assert transport.told == told
+
+
+async def test_a_stream_is_a_write_for_each_part() -> None:
+    transport = Recorder()
+    cycle = cycle_on(transport)
+    await cycle.send(STREAM)
+    for number in range(3):
+        await cycle.send(body(b"%d" % number, more=number < 2))
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert transport.told == [head + b"1\r\n0\r\n", b"1\r\n1\r\n", b"1\r\n2\r\n0\r\n\r\n", "open"]
+
+
+async def test_an_application_that_fails_before_its_body_is_a_500() -> None:
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        raise RuntimeError("on purpose")
+
+    transport = Recorder()
+    await cycle_on(transport).run_asgi(failing)
+    assert str(transport.told[0]).startswith("b'HTTP/1.1 500 ")
+    assert transport.told[1:] == ["close", "closing"]

@@ -58,10 +58,10 @@ def _beat_of(work: Any) -> Any:
 def _take_out_transactions() -> None:
     whole = Store.transaction
 
-    async def answer(store: Any, org_id: Any, work: Any) -> Any:
+    async def answer(store: Any, org_id: Any, work: Any, **how: Any) -> Any:
         if _beat_of(work) is not None:
             return await _no_transaction(store, org_id, work)
-        return await whole(store, org_id, work)
+        return await whole(store, org_id, work, **how)
 
     Store.transaction = answer  # type: ignore[method-assign,assignment]
 
