@@ -84,7 +84,7 @@ class Org:
         return made
 
     def execute(self, document: str, **variables: Any) -> dict[str, Any]:
-        return self.server.execute_as(self.admin_token, document, **variables)
+        return self.server.execute(document, self.admin_token, **variables)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def own_org(tmp_path: Path) -> Iterator[Org]:
     """The default org of a server that the test may end."""
     server = LiveServer(tmp_path, **CALM)
     server.start()
-    org = Org(server, "default", server.admin_token)
+    org = Org(server, "default", server.admin)
     yield org
     for orchestrator in org.orchestrators:
         orchestrator.close()

@@ -25,7 +25,7 @@ def test_a_token_is_created_shown_once_used_and_revoked(visit: Visit, org: Org) 
     for text in ("Operator", "Expires in 6 d", "never"):
         expect(row).to_contain_text(text)
     assert secret not in page.content()
-    assert org.server.execute_as(secret, "{ viewer { scope } }")["viewer"]["scope"] == "OPERATOR"
+    assert org.server.execute("{ viewer { scope } }", secret)["viewer"]["scope"] == "OPERATOR"
     holder = visit(f"{org.path}/runs", token=secret)
     expect(holder.get_by_role("heading", name="Runs")).to_be_visible()
     row.get_by_role("button", name="Revoke").click()
@@ -61,7 +61,7 @@ def test_the_audit_log_tells_who_did_what(visit: Visit, org: Org) -> None:
     acknowledge = (
         "mutation ($input: AlertAcknowledgeInput!) { alertAcknowledge(input: $input) { __typename } }"
     )
-    org.server.execute_as(visitor, acknowledge, input=alert)
+    org.server.execute(acknowledge, visitor, input=alert)
     page = visit(f"{org.path}/settings/audit")
     refused = page.locator("tbody tr", has_text="alertAcknowledge")
     for text in ("Refused", "FORBIDDEN", "viewer-"):

@@ -64,5 +64,5 @@ class Pushing:
 @asynccontextmanager
 async def pushing(server: ServerProcess) -> AsyncIterator[Pushing]:
     headers = {"Authorization": f"Bearer {secret_of('ORCHESTRATOR')}"}
-    async with httpx.AsyncClient(base_url=server.http, headers=headers, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
         yield Pushing(http)

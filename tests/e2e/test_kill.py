@@ -83,7 +83,7 @@ class Pusher:
         while True:
             try:
                 async with httpx.AsyncClient(timeout=10, verify=False) as client:
-                    answer = await client.post(f"{self.server.http}/graphql", json=payload, headers=headers)
+                    answer = await client.post(f"{self.server.url}/graphql", json=payload, headers=headers)
                 if answer.json()["data"]["orchestratorReportAlerts"]["__typename"].endswith("Success"):
                     self.acknowledged += messages
                     return
@@ -110,7 +110,7 @@ async def test_killed_in_the_middle_of_pushes(
     pusher = Pusher(server, answer["orchestratorConnect"]["connectionId"])
     token = secret_of("VIEWER")
     followers = [
-        Follower("gql", resuming.frames(server.http, token, FOLLOW)),
+        Follower("gql", resuming.frames(server.url, token, FOLLOW)),
         Follower("graphql-ws", await follow_with_node(server.ws, token, FOLLOW)),
     ]
     work = [f"{number:04}" for number in range(EVENTS)]
@@ -176,7 +176,7 @@ async def test_asked_to_stop_among_frozen_clients(
     )
     pusher = Pusher(server, answer["orchestratorConnect"]["connectionId"])
     frozen = [await freeze(server.port, LARGE, token) for _ in range(FROZEN)]
-    followers = [Follower(f"{n}", resuming.frames(server.http, token, FOLLOW)) for n in range(LIVE)]
+    followers = [Follower(f"{n}", resuming.frames(server.url, token, FOLLOW)) for n in range(LIVE)]
     following = [asyncio.create_task(each.follow("the end")) for each in followers]
     while not all(each.kinds for each in followers):  # noqa: ASYNC110 - there is nothing to wait on
         await asyncio.sleep(0.01)

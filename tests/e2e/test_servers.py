@@ -54,7 +54,7 @@ async def event_stream(server: ServerProcess, token: str, heard: list[str]) -> f
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
     async with (
         httpx.AsyncClient(timeout=60) as client,
-        client.stream("POST", f"{server.http}/graphql", json={"query": WATCH}, headers=headers) as answer,
+        client.stream("POST", f"{server.url}/graphql", json={"query": WATCH}, headers=headers) as answer,
     ):
         async for line in answer.aiter_lines():
             heard.append(line)  # noqa: PERF401 - whoever started us looks at it meanwhile
@@ -93,7 +93,7 @@ async def test_a_revoked_token_ends_its_streams_in_another_process_too(
     payload, headers = {"query": "{ viewer { scope } }"}, {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(timeout=30) as http:
         for server in (one, two):
-            answer = await http.post(f"{server.http}/graphql", json=payload, headers=headers)
+            answer = await http.post(f"{server.url}/graphql", json=payload, headers=headers)
             assert answer.status_code == 401
 
 
@@ -114,7 +114,7 @@ async def test_a_cursor_of_one_process_and_transport_resumes_on_another(
     payload = {"query": query, "variables": {"after": cursor}}
     async with (
         httpx.AsyncClient(timeout=30) as http,
-        http.stream("POST", f"{two.http}/graphql", json=payload, headers=headers) as answer,
+        http.stream("POST", f"{two.url}/graphql", json=payload, headers=headers) as answer,
     ):
         lines = aiter(answer.aiter_lines())
         line = ""
@@ -172,7 +172,7 @@ async def test_what_the_metrics_tell_of_subscriptions_and_links(sqlite_url: str,
         await asyncio.to_thread(server.execute, connect, secret_of("ORCHESTRATOR"))
         for client in (one, two):
             await client.hear()
-        told = text_string_to_metric_families((await http.get(f"{server.http}/metrics")).text)
+        told = text_string_to_metric_families((await http.get(f"{server.url}/metrics")).text)
     figures = {each.name.removeprefix("kici_gql_"): each.value for family in told for each in family.samples}
     assert figures["relay_links"] == 1
     assert figures["subscriptions"] == figures["subscriptions_live"] == 2
@@ -240,7 +240,7 @@ TYPES = st.sampled_from(
 @pytest.fixture(scope="module")
 def http(running: ServerProcess) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {running.admin}"}
-    with httpx.Client(base_url=running.http, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
         yield client
 
 

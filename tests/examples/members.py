@@ -78,7 +78,7 @@ def asked(server: LiveServer, name: str) -> tuple[dict[str, Any], dict[str, str]
     answer = httpx.post(
         f"{server.url}/graphql",
         json={"query": SURFACES, "variables": {"name": name}},
-        headers={"Authorization": f"Bearer {server.admin_token}"},
+        headers={"Authorization": f"Bearer {server.admin}"},
         timeout=10,
     ).json()
     errors = {each["path"][-1]: each["extensions"]["code"] for each in answer.get("errors", ())}

@@ -278,7 +278,7 @@ def hint_for(server: LiveServer, name: str) -> tuple[str, str]:
     answer = httpx.post(
         f"{server.url}/graphql",
         json={"query": f'{{ org {{ cluster(name: "{name}") {{ id }} }} }}'},
-        headers={"Authorization": f"Bearer {server.admin_token}"},
+        headers={"Authorization": f"Bearer {server.admin}"},
         timeout=10,
     ).json()
     [error] = answer["errors"]

@@ -124,4 +124,4 @@ def read_all(server: LiveServer) -> str:
 
 
 def metrics(server: LiveServer) -> str:
-    return httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.admin_token}"}).text
+    return httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.admin}"}).text

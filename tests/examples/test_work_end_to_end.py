@@ -88,7 +88,7 @@ async def test_a_click_becomes_a_live_run_with_its_lines(work: Workbench) -> Non
     async def watch_runs() -> None:
         document = """subscription ($after: Cursor) { runs(after: $after) { cursor snapshot { __typename } events {
             __typename ... on RunChanged { run { workflowName status } } ... on JobChanged { job { status } } } } }"""
-        async for frame in frames(work.server.url, work.server.admin_token, document):
+        async for frame in frames(work.server.url, work.server.admin, document):
             for event in frame["events"]:
                 subject = event.get("run") or event.get("job") or {}
                 if subject and subject.get("workflowName", "ticks") == "ticks":
@@ -98,7 +98,7 @@ async def test_a_click_becomes_a_live_run_with_its_lines(work: Workbench) -> Non
         document = """subscription ($run: ID!) { runLog(run: $run, job: "main") { cursor
             snapshot { lines { number text } } events { __typename ... on LogLines { lines { number text } } } } }"""
         lines: list[str] = []
-        async for frame in frames(work.server.url, work.server.admin_token, document, {"run": run_id}):
+        async for frame in frames(work.server.url, work.server.admin, document, {"run": run_id}):
             parts = [frame["snapshot"], *frame["events"]] if frame["snapshot"] else frame["events"]
             for part in parts:
                 if part.get("__typename") == "LogEnd":
