@@ -107,7 +107,9 @@ class _Thread:
             thread._connection = engine.connect()
             return cast(sqlite3.Connection, thread._connection.connection.driver_connection)
 
-        thread._driver = await aiosqlite.Connection(connect, iter_chunk_size=1)
+        driver = aiosqlite.Connection(connect, iter_chunk_size=1)
+        driver._thread.daemon = True  # noqa: SLF001 - a process that dies must not wait for it
+        thread._driver = await driver
         return thread
 
     async def run(

@@ -1,6 +1,8 @@
 """Readers: they come and go, and leave nothing behind."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,3 +82,22 @@ async def test_a_closed_store_says_so(database_url: str, clock: Clock) -> None:
         await store.read(one)
     with pytest.raises(Unavailable, match="stopping"):
         await store.transaction(None, lambda tx: None)
+
+
+def test_a_process_that_dies_with_an_open_store_ends(sqlite_url: str) -> None:
+    program = f"""
+import asyncio
+from kici_gql.app.prepare import utc_now
+from kici_gql.settings import Settings
+from kici_gql.store import Store
+
+async def main():
+    store = Store(Settings(database_url={sqlite_url!r}), utc_now)
+    await store.open()
+    await store.read(lambda connection: None)
+    await store.transaction(None, lambda tx: None)
+    raise SystemExit(3)
+
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 3

@@ -17,7 +17,7 @@ from kici_gql.app.prepare import prepare
 from kici_gql.cli.server import server_for
 from kici_gql.events import Cursor
 from kici_gql.settings import Settings
-from kici_gql.store import Store, database, prepared, transaction
+from kici_gql.store import Store, prepared, sqlite, transaction
 from tests.bench.fleet import ADMIN_TOKEN, AGENTS
 
 
@@ -83,7 +83,7 @@ def _take_out_statements() -> None:
         batch = transaction._Batch(connection, prepared.Pending())
         return [transaction._run_one(batch, job, heads, now, memories[job.org_id]) for job in jobs]
 
-    vars(database)["run_batch"] = run_batch
+    vars(sqlite)["run_batch"] = run_batch
 
 
 if __name__ == "__main__":
