@@ -17,9 +17,9 @@ def farewell(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
     _leave(tx, orchestrator, gone | {"running_jobs": 0, "queued_jobs": 0}, changes)
     for agent in _agents_of(tx, orchestrator):
         if agent.liveness is not Liveness.OFFLINE:
-            new = fleet.turned(agent, gone | {"revision": agent.revision + 1, "active_jobs": 0})
+            new = records.turned(agent, gone | {"revision": agent.revision + 1, "active_jobs": 0})
             if agent.active_jobs:
-                tx.later(fleet.FIGURES, [fleet.figures_of(new)])
+                tx.later(fleet.FIGURES, [fleet.FIGURES.row_of(new)])
             changes.turn(tx, new)
     changes.finish(tx)
 
@@ -34,7 +34,7 @@ def lose(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
     _leave(tx, orchestrator, gone, changes)
     for agent in _agents_of(tx, orchestrator):
         if agent.liveness in liveness.AWAITED:
-            changes.turn(tx, fleet.turned(agent, gone | {"revision": agent.revision + 1}))
+            changes.turn(tx, records.turned(agent, gone | {"revision": agent.revision + 1}))
     changes.finish(tx)
 
 
@@ -66,7 +66,7 @@ def recall(tx: Tx, agent: Agent, limits: Thresholds, changes: Changes) -> Agent:
     values = presence.verdict_columns(agent, verdict, tx.now)
     if not values:
         return agent
-    found = fleet.turned(agent, values)
+    found = records.turned(agent, values)
     changes.turn(tx, found)
     return found
 

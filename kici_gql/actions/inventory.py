@@ -101,7 +101,7 @@ def _remove(
     gone = {row.id: row for row in (*agents, *(row for row in orphans if row.agent_id not in kept))}
     for row in orphans:
         if row.id not in gone:
-            changes.enter(tx, fleet.turned(row, {"scaler_id": None, "revision": row.revision + 1}))
+            changes.enter(tx, records.turned(row, {"scaler_id": None, "revision": row.revision + 1}))
     records.remove(tx.connection, AgentRecord, gone)
     for row in gone.values():
         data = {"id": row.id, "agent_id": row.agent_id, "cluster_id": row.cluster_id}
@@ -164,14 +164,15 @@ def _write_agent(
     if any(getattr(row, name) != value for name, value in values.items()):
         if row.scaler_id not in {None, scaler_id}:
             changes.scalers.add(str(row.scaler_id))
-        new = fleet.turned(row, values | {"revision": row.revision + 1})
+        new = records.turned(row, values | {"revision": row.revision + 1})
         changes.enter(tx, new)
         if new.last_heartbeat_at != row.last_heartbeat_at:
-            tx.later(fleet.FIGURES, [fleet.figures_of(new)])
+            tx.later(fleet.FIGURES, [fleet.FIGURES.row_of(new)])
 
 
 def _new_agent(tx: Tx, orchestrator: Orchestrator, agent_id: str, values: dict[str, Any]) -> Agent:
-    return Agent.model_construct(
+    return records.made(
+        Agent,
         id=new_id(Prefix.AGENT, tx.now),
         org_id=tx.org_id,
         cluster_id=orchestrator.cluster_id,

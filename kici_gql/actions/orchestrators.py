@@ -282,9 +282,9 @@ def _agents_beat(
             "last_heartbeat_at": tx.now,
         }
         if row.liveness is Liveness.ONLINE and row.paused == each.paused:
-            beaten.append(fleet.turned(row, {**values, "revision": row.revision}))
+            beaten.append(records.turned(row, {**values, "revision": row.revision}))
             continue
         values |= presence.verdict_columns(row, verdict, tx.now) | {"paused": each.paused}
-        beaten.append(fleet.turned(row, {"revision": row.revision + 1, **values}))
+        beaten.append(records.turned(row, {"revision": row.revision + 1, **values}))
         changes.turn(tx, beaten[-1])
     return beaten, [each.agent_id for each in beat.agents if each.agent_id not in rows]

@@ -59,7 +59,7 @@ class Changes:
 
     def enter(self, tx: Tx, row: Agent) -> None:
         """Write and tell all of an agent but its figures; many at once, too."""
-        tx.later(fleet.RECORDS, [fleet.record_of(row)])
+        tx.later(fleet.RECORDS, [fleet.RECORDS.row_of(row)])
         self.agent(tx, row)
 
     def finish(self, tx: Tx) -> None:
@@ -180,7 +180,7 @@ class _Judge:
         verdict = agent_verdict(row, self.now, self.serving_since, self.limits, row.liveness)
         values = verdict_columns(row, verdict, self.now)
         if values:
-            changes.turn(self.tx, fleet.turned(row, values))
+            changes.turn(self.tx, records.turned(row, values))
         return verdict.due_at
 
 

@@ -1,18 +1,19 @@
 """Runs: what orchestrators report of them, in any order and as often as they like."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
-from kici_gql.actions import workflows as workflow_actions
 from kici_gql.actions.orchestrators import connected
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
-from kici_gql.events import Event, EventType
-from kici_gql.rules import merging, metrics, run_reports
-from kici_gql.rules.metrics import NOTHING
+from kici_gql.actions.run_ledger import Ledger
+from kici_gql.rules import merging, run_reports
 from kici_gql.rules.reports import MAX_INT
 from kici_gql.rules.secrets import redacted
-from kici_gql.store import Tx, records, runs, workflows
+from kici_gql.store import Tx, runs, workflows
+from kici_gql.store.records import made, turned
 from kici_gql.tables import Job, JobStatus, Prefix, Run, RunStatus, Step, StepStatus, Workflow, new_id
 
 _UNKNOWN = "unknown"
@@ -35,38 +36,71 @@ async def report(call: Call, connection_id: str, told: Sequence[run_reports.Run]
 def take(tx: Tx, cluster_id: str, told: Sequence[run_reports.Run]) -> list[str]:
     """Merge the reports into what is known. Returns the runs' ids."""
     known = runs.by_external_ids(tx.connection, cluster_id, [each.run_id for each in told])
-    ids = [row.id for row in known.values()]
-    with_jobs = [each for each in told if each.jobs]
-    jobs = runs.jobs_of(tx.connection, ids) if with_jobs else {}
-    steps = (
-        runs.steps_of(tx.connection, ids) if any(job.steps for each in with_jobs for job in each.jobs) else {}
-    )
+    with_jobs = [known[each.run_id].id for each in told if each.jobs and each.run_id in known]
+    jobs = runs.jobs_of(tx.connection, with_jobs) if with_jobs else {}
+    steps = _known_steps(tx, known, jobs, told)
+    workflow_of = cache(partial(_workflow_of, tx, cluster_id))
+    ledger = Ledger(tx)
     found: list[str] = []
     for each in told:
         at = merging.millis(each.at or tx.now)
-        row = _merge_run(tx, cluster_id, known.get(each.run_id), each, at)
+        workflow = workflow_of(each.registration_id, each.workflow_name, each.repository)
+        row = _merge_run(ledger, cluster_id, known.get(each.run_id), each, workflow, at)
         for job in each.jobs:
             before = jobs.get((row.id, job.job_id))
-            job_row = _merge_job(tx, row, before, job, at)
+            job_row = _merge_job(ledger, row, before, job, at)
+            numbered = steps[job_row.id]
             for step in job.steps:
-                _merge_step(tx, row, job_row, steps.get((job_row.id, step.number)), step, at)
-            if before is not None and (job.status is not None or job.steps):
-                _close_steps(tx, row, job_row)
+                numbered[step.number] = _merge_step(ledger, row, job_row, numbered.get(step.number), step, at)
+            if before is not None:
+                _close_steps(ledger, row, job_row, numbered.values())
         found.append(row.id)
+    ledger.close()
     return found
+
+
+def _known_steps(
+    tx: Tx,
+    known: Mapping[str, Run],
+    jobs: Mapping[tuple[str, str], Job],
+    told: Sequence[run_reports.Run],
+) -> defaultdict[str, dict[int, Step]]:
+    """The stored steps, by job and number, of those jobs whose steps these reports may change."""
+    ids = [
+        jobs[known[each.run_id].id, job.job_id].id
+        for each in told
+        if each.run_id in known
+        for job in each.jobs
+        if (known[each.run_id].id, job.job_id) in jobs
+        if job.steps or (job.status is not None and merging.is_final(job.status))
+    ]
+    steps: defaultdict[str, dict[int, Step]] = defaultdict(dict)
+    for step in runs.steps_of(tx.connection, ids) if ids else ():
+        steps[step.job_id][step.number] = step
+    return steps
+
+
+def _workflow_of(
+    tx: Tx, cluster_id: str, registration_id: str | None, name: str | None, repository: str | None
+) -> Workflow | None:
+    if registration_id is not None:
+        return workflows.by_external_id(tx.connection, cluster_id, registration_id)
+    return None if name is None else workflows.named(tx.connection, cluster_id, name, repository)
 
 
 def announce(tx: Tx, workflow: Workflow, external_id: str, values: dict[str, Any]) -> Run:
     """Write a run that a command is about to start, so that whoever asked can watch it from the beginning."""
-    row = _blank(
-        tx, workflow.cluster_id, external_id, tx.now, workflow_name=workflow.name, workflow_id=workflow.id
-    )
-    row.repository = workflow.repository
-    row.status_by_server = True
-    row.stamps = {"queued_at": 0}
-    for name, value in values.items():
-        setattr(row, name, value)
-    _add_run(tx, row)
+    ours = {
+        "workflow_name": workflow.name,
+        "workflow_id": workflow.id,
+        "repository": workflow.repository,
+        "status_by_server": True,
+        "stamps": {"queued_at": 0},
+    }
+    row = made(Run, **(_blank(tx, workflow.cluster_id, external_id) | ours | values))
+    ledger = Ledger(tx)
+    ledger.run(None, row)
+    ledger.close()
     return row
 
 
@@ -74,20 +108,28 @@ def server_verdict(tx: Tx, run: Run, status: RunStatus, reason: str) -> Run:
     """Our own word on a run that its orchestrator has not spoken of; any report overrules it."""
     values = {"failure_reason": reason, "completed_at": tx.now}
     ours = {name: value for name, value in values.items() if name not in run.stamps}
-    return _change_run(tx, run, ours | {"status": status, "status_by_server": True})
+    ledger = Ledger(tx)
+    row = _change_run(ledger, run, ours | {"status": status, "status_by_server": True})
+    ledger.close()
+    return row
 
 
-def _merge_run(tx: Tx, cluster_id: str, row: Run | None, told: run_reports.Run, at: int) -> Run:
-    columns = _run_columns(tx, cluster_id, told)
+def _merge_run(
+    ledger: Ledger,
+    cluster_id: str,
+    row: Run | None,
+    told: run_reports.Run,
+    workflow: Workflow | None,
+    at: int,
+) -> Run:
+    columns = _run_columns(told, workflow)
     if row is None:
-        new = _blank(tx, cluster_id, told.run_id, tx.now)
-        for name, value in merging.merge({}, {}, columns, at).items():
-            setattr(new, name, value)
-        for name, value in _derived(new).items():
-            setattr(new, name, value)
-        _add_run(tx, new)
+        merged = merging.merge({}, {}, columns, at)
+        new = made(Run, **(_blank(ledger.tx, cluster_id, told.run_id) | merged))
+        new = turned(new, _derived(new))
+        ledger.run(None, new)
         return new
-    state = records.state_of(row)
+    state = {name: getattr(row, name) for name in columns}
     overruled = row.status_by_server and columns["status"] is not None
     if overruled:  # whatever the orchestrator says of it outweighs what we thought
         state["status"] = None
@@ -95,10 +137,10 @@ def _merge_run(tx: Tx, cluster_id: str, row: Run | None, told: run_reports.Run, 
     if overruled:
         ours = {name: None for name in ("completed_at", "failure_reason") if name not in row.stamps}
         changes = ours | changes | {"status": columns["status"], "status_by_server": False}
-    return _change_run(tx, row, changes) if changes else row
+    return _change_run(ledger, row, changes) if changes else row
 
 
-def _run_columns(tx: Tx, cluster_id: str, told: run_reports.Run) -> dict[str, Any]:
+def _run_columns(told: run_reports.Run, workflow: Workflow | None) -> dict[str, Any]:
     columns = {
         "status": told.status,
         "workflow_name": told.workflow_name,
@@ -117,81 +159,35 @@ def _run_columns(tx: Tx, cluster_id: str, told: run_reports.Run) -> dict[str, An
         "completed_at": told.completed_at,
         "duration_ms": told.duration_ms,
     }
-    workflow = None
-    if told.registration_id is not None:
-        workflow = workflows.by_external_id(tx.connection, cluster_id, told.registration_id)
-    elif told.workflow_name is not None:
-        workflow = workflows.named(tx.connection, cluster_id, told.workflow_name, told.repository)
     if workflow is not None:
         columns["workflow_id"] = workflow.id
     return columns
 
 
-def _blank(
-    tx: Tx,
-    cluster_id: str,
-    external_id: str,
-    queued_at: datetime,
-    workflow_name: str = _UNKNOWN,
-    workflow_id: str | None = None,
-) -> Run:
-    return Run(
-        id=new_id(Prefix.RUN, tx.now),
-        org_id=tx.org_id,
-        cluster_id=cluster_id,
-        external_id=external_id,
-        workflow_id=workflow_id,
-        workflow_name=workflow_name,
-        status=RunStatus.PENDING,
-        inputs={},
-        queued_at=queued_at,
-        updated_at=tx.now,
-        stamps={},
-    )
+def _blank(tx: Tx, cluster_id: str, external_id: str) -> dict[str, Any]:
+    return {
+        "id": new_id(Prefix.RUN, tx.now),
+        "org_id": tx.org_id,
+        "cluster_id": cluster_id,
+        "external_id": external_id,
+        "workflow_name": _UNKNOWN,
+        "status": RunStatus.PENDING,
+        "inputs": {},
+        "queued_at": tx.now,
+        "updated_at": tx.now,
+        "stamps": {},
+    }
 
 
-def _add_run(tx: Tx, row: Run) -> None:
-    records.add(tx.connection, row)
-    share = metrics.share_of(row.status, row.duration_ms)
-    runs.add_share(tx.connection, tx.org_id, metrics.bucket_of(row.queued_at), share._asdict())
-    tx.append(Event(EventType.RUN_CHANGED, records.state_of(row)))
-    _note_trigger(tx, row)
-
-
-def _note_trigger(tx: Tx, row: Run) -> None:
-    if row.status_by_server:
-        return  # announced, and perhaps refused: it counts when its orchestrator speaks of it
-    workflow = records.by_id(tx.connection, Workflow, tx.org_id, row.workflow_id) if row.workflow_id else None
-    if workflow is not None:
-        workflow_actions.triggered(tx, workflow, row.queued_at)
-
-
-def _change_run(tx: Tx, row: Run, changes: dict[str, Any]) -> Run:
+def _change_run(ledger: Ledger, row: Run, changes: dict[str, Any]) -> Run:
     if set(changes) == {"stamps"}:
-        return records.change(tx.connection, Run, row.id, changes)
-    values = changes | {"updated_at": tx.now, "revision": row.revision + 1}
-    new = records.change(tx.connection, Run, row.id, values)
-    derived = _derived(new)
-    if any(getattr(new, name) != value for name, value in derived.items()):
-        new = records.change(tx.connection, Run, row.id, derived)
-    _recount(tx, row, new)
-    tx.append(Event(EventType.RUN_CHANGED, records.state_of(new)))
-    before = (row.workflow_id, row.queued_at, row.status_by_server)
-    if (new.workflow_id, new.queued_at, new.status_by_server) != before:
-        _note_trigger(tx, new)
+        new = turned(row, changes)
+        ledger.runs.append(new)
+        return new
+    new = turned(row, changes | {"updated_at": ledger.tx.now, "revision": row.revision + 1})
+    new = turned(new, _derived(new))
+    ledger.run(row, new)
     return new
-
-
-def _recount(tx: Tx, row: Run, new: Run) -> None:
-    """Take the run's share out of the span it was queued in, and put its new one into its new span."""
-    old_span, span = metrics.bucket_of(row.queued_at), metrics.bucket_of(new.queued_at)
-    before = metrics.share_of(row.status, row.duration_ms)
-    share = metrics.share_of(new.status, new.duration_ms)
-    if old_span != span:
-        runs.add_share(tx.connection, tx.org_id, old_span, NOTHING.less(before)._asdict())
-        runs.add_share(tx.connection, tx.org_id, span, share._asdict())
-    elif share != before:
-        runs.add_share(tx.connection, tx.org_id, span, share.less(before)._asdict())
 
 
 def _derived(row: Run) -> dict[str, Any]:
@@ -213,7 +209,7 @@ def _span_ms(started_at: datetime | None, completed_at: datetime | None) -> int 
     return min(MAX_INT, max(0, int((completed_at - started_at).total_seconds() * 1000)))
 
 
-def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int) -> Job:
+def _merge_job(ledger: Ledger, run: Run, row: Job | None, told: run_reports.Job, at: int) -> Job:
     columns = {
         "name": told.name,
         "status": told.status,
@@ -226,28 +222,23 @@ def _merge_job(tx: Tx, run: Run, row: Job | None, told: run_reports.Job, at: int
     }
     changes = _merged(row, columns, at)
     if row is not None and set(changes) <= {"stamps"}:
-        return records.change(tx.connection, Job, row.id, changes) if changes else row
-    before = metrics.job_share(None if row is None else row.status)
+        new = turned(row, changes)
+        ledger.jobs += [new] if changes else []
+        return new
     if row is None:
-        base = {"name": told.job_id, "status": JobStatus.PENDING, "runs_on": [], "stamps": {}}
-        new = Job(
-            id=new_id(Prefix.JOB, tx.now),
-            org_id=tx.org_id,
+        new = made(
+            Job,
+            id=new_id(Prefix.JOB, ledger.tx.now),
+            org_id=run.org_id,
             cluster_id=run.cluster_id,
             run_id=run.id,
             external_id=told.job_id,
-            **(base | changes),
+            **({"name": told.job_id, "status": JobStatus.PENDING, "runs_on": [], "stamps": {}} | changes),
         )
-        new.duration_ms = _duration(new)
-        records.add(tx.connection, new)
     else:
-        new = records.change(tx.connection, Job, row.id, changes | {"revision": row.revision + 1})
-        if new.duration_ms != _duration(new):
-            new = records.change(tx.connection, Job, row.id, {"duration_ms": _duration(new)})
-    after = metrics.job_share(new.status)
-    if before != after:
-        runs.add_jobs(tx.connection, tx.org_id, after[0] - before[0], after[1] - before[1])
-    tx.append(Event(EventType.JOB_CHANGED, records.state_of(new) | {"run": _about(run)}))
+        new = turned(row, changes | {"revision": row.revision + 1})
+    new = turned(new, {"duration_ms": _duration(new)})
+    ledger.job(run, row, new)
     return new
 
 
@@ -255,7 +246,9 @@ def _duration(row: Job | Step) -> int | None:
     return row.duration_ms if "duration_ms" in row.stamps else _span_ms(row.started_at, row.completed_at)
 
 
-def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.Step, at: int) -> None:
+def _merge_step(
+    ledger: Ledger, run: Run, job: Job, row: Step | None, told: run_reports.Step, at: int
+) -> Step:
     over = merging.is_final(job.status)
     status = None if told.status is not None and over and not merging.is_final(told.status) else told.status
     columns = {
@@ -269,50 +262,31 @@ def _merge_step(tx: Tx, run: Run, job: Job, row: Step | None, told: run_reports.
     }
     changes = _merged(row, columns, at)
     if row is not None and set(changes) <= {"stamps"}:
-        if changes:
-            records.change(tx.connection, Step, row.id, changes)
-        return
+        new = turned(row, changes)
+        ledger.steps += [new] if changes else []
+        return new
     if row is None:
-        base = {
-            "name": f"step {told.number}",
-            "status": _end_of(job) if over else StepStatus.PENDING,
-            "stamps": {},
-        }
-        new = Step(
-            id=new_id(Prefix.STEP, tx.now),
-            org_id=tx.org_id,
+        status = _end_of(job) if over else StepStatus.PENDING
+        new = made(
+            Step,
+            id=new_id(Prefix.STEP, ledger.tx.now),
+            org_id=job.org_id,
             job_id=job.id,
             run_id=job.run_id,
             number=told.number,
-            **(base | changes),
+            **({"name": f"step {told.number}", "status": status, "stamps": {}} | changes),
         )
-        new.duration_ms = _duration(new)
-        records.add(tx.connection, new)
     else:
-        new = records.change(tx.connection, Step, row.id, changes)
-        if new.duration_ms != _duration(new):
-            new = records.change(tx.connection, Step, row.id, {"duration_ms": _duration(new)})
-    tx.append(Event(EventType.STEP_CHANGED, records.state_of(new) | {"run": _about(run)}))
+        new = turned(row, changes)
+    new = turned(new, {"duration_ms": _duration(new)})
+    ledger.step(run, new)
+    return new
 
 
 def _merged(row: Job | Step | None, columns: dict[str, Any], at: int) -> dict[str, Any]:
     if row is None:
         return merging.merge({}, {}, columns, at)
-    return merging.merge(records.state_of(row), row.stamps, columns, at)
-
-
-def _about(run: Run) -> dict[str, Any]:
-    """What a stream needs to know of the run to tell whether its jobs belong to the view."""
-    return {
-        "id": run.id,
-        "cluster_id": run.cluster_id,
-        "status": run.status,
-        "workflow_id": run.workflow_id,
-        "workflow_name": run.workflow_name,
-        "repository": run.repository,
-        "branch": run.branch,
-        "trigger_type": run.trigger_type,
-    }
+    return merging.merge({name: getattr(row, name) for name in columns}, row.stamps, columns, at)
 
 
 _ENDS: dict[JobStatus, StepStatus] = {
@@ -326,7 +300,7 @@ def _end_of(job: Job) -> StepStatus:
     return _ENDS.get(job.status, StepStatus.FAILED)
 
 
-def _close_steps(tx: Tx, run: Run, job: Job) -> None:
+def _close_steps(ledger: Ledger, run: Run, job: Job, steps: Iterable[Step]) -> None:
     """Steps of a job that has ended have ended too, and a crashed runner never says so.
 
     No stamp is left: should the step's own end arrive late, it counts, and not what we concluded. For the same
@@ -334,9 +308,8 @@ def _close_steps(tx: Tx, run: Run, job: Job) -> None:
     """
     if not merging.is_final(job.status):
         return
-    for step in runs.steps_in(tx.connection, job.id):
+    for step in sorted(steps, key=lambda each: each.number):
         concluded = "status" not in step.stamps
         if step.status is not _end_of(job) if concluded else not merging.is_final(step.status):
             stamps = {name: at for name, at in step.stamps.items() if name != "status"}
-            new = records.change(tx.connection, Step, step.id, {"status": _end_of(job), "stamps": stamps})
-            tx.append(Event(EventType.STEP_CHANGED, records.state_of(new) | {"run": _about(run)}))
+            ledger.step(run, turned(step, {"status": _end_of(job), "stamps": stamps}))

@@ -217,7 +217,7 @@ def _make_way(tx: Tx, cluster_id: str, instance_id: str | None, agent_ids: Seque
     for row in known.values():
         if row.orchestrator_id not in ours:
             values = {"liveness": Liveness.OFFLINE, "liveness_reason": "connected elsewhere"}
-            tx.later(fleet.TURNS, [fleet.turn_of(fleet.turned(row, values))])
+            tx.later(fleet.TURNS, [fleet.turn_of(records.turned(row, values))])
             tx.disturbed.add(row.orchestrator_id)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from operator import sub
 from typing import NamedTuple
 
 from kici_gql.tables import JobStatus, RunStatus
@@ -21,9 +20,9 @@ class Share(NamedTuple):
     timed: int = 0
     duration_ms: int = 0
 
-    def less(self, other: "Share") -> "Share":
-        """What has to be added where `other` was counted, so that this is counted instead."""
-        return Share(*map(sub, self, other))
+    def plus(self, other: "Share", times: int = 1) -> "Share":
+        """Both together; `times` -1 takes the other away."""
+        return Share(*[mine + times * its for mine, its in zip(self, other, strict=True)])
 
 
 def total_of(shares: Iterable[Share]) -> Share:

@@ -1,6 +1,6 @@
 """Clusters, orchestrators, scalers and agents."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -28,10 +28,10 @@ _agent = table_of(Agent)
 _record = table_of(AgentRecord)
 
 RECORDS = prepared_upsert(AgentRecord)
-"""All but an agent's figures, in the order of the columns: see `record_of`."""
+"""All but an agent's figures,."""
 
 FIGURES = prepared_upsert(AgentFigures)
-"""An agent's id and what a heartbeat says of it, in the order of the columns: see `figures_of`."""
+"""An agent's id and what a heartbeat says of it, in the order of the columns."""
 
 TURNS = prepared_update(
     AgentRecord, "paused", "liveness", "liveness_reason", "liveness_since", "missed_beats", "revision"
@@ -182,26 +182,6 @@ def agents_by_name(connection: Connection, cluster_id: str, agent_ids: Collectio
 _BY_NAME = select(_agent).where(
     _agent.c.cluster_id == bindparam("cluster_id"), _agent.c.agent_id.in_(listed("names"))
 )
-
-
-def turned(row: Agent, values: Mapping[str, Any]) -> Agent:
-    """The agent with other values: what is written of it is known without reading it again."""
-    before: Mapping[str, Any] = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001
-    return Agent.model_construct(**{**before, **values})
-
-
-def record_of(row: Agent) -> list[Any]:
-    """A row for `RECORDS`."""
-    return [getattr(row, name) for name in _RECORD]
-
-
-def figures_of(row: Agent) -> list[Any]:
-    """A row for `FIGURES`."""
-    return [getattr(row, name) for name in _FIGURES]
-
-
-_RECORD = [column.name for column in table_of(AgentRecord).c]
-_FIGURES = [column.name for column in table_of(AgentFigures).c]
 
 
 def turn_of(row: Agent) -> list[Any]:

@@ -33,6 +33,10 @@ class Prepared:
         self.key = len(columns) - 1 if isinstance(statement, Update) else 0 if upserts else None
         """Where in a row its id stands. Of several rows with one id, the last one counts; None: all rows count."""
 
+    def row_of(self, record: SQLModel) -> Row:
+        """What a record has in these columns."""
+        return [getattr(record, name) for name in self._columns]
+
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Execute for each row."""
         if not rows:

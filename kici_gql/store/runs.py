@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kici_gql.store.records import fetch_all, fetch_one
+from kici_gql.store.prepared import prepared_upsert
+from kici_gql.store.records import fetch_all, fetch_one, listed
 from kici_gql.tables import Job, JobFigures, Run, RunBucket, RunStatus, Step, table_of
 
 _run = table_of(Run)
@@ -16,6 +18,10 @@ _step = table_of(Step)
 _bucket = table_of(RunBucket)
 _figures = table_of(JobFigures)
 
+RUNS = prepared_upsert(Run)
+JOBS = prepared_upsert(Job)
+STEPS = prepared_upsert(Step)
+
 FIGURES = ("runs", "succeeded", "failed", "cancelled", "timed", "duration_ms")
 
 ACTIVE = (RunStatus.PENDING, RunStatus.HELD, RunStatus.RUNNING, RunStatus.CANCELLING)
@@ -23,8 +29,13 @@ ACTIVE = (RunStatus.PENDING, RunStatus.HELD, RunStatus.RUNNING, RunStatus.CANCEL
 
 def by_external_ids(connection: Connection, cluster_id: str, ids: Collection[str]) -> dict[str, Run]:
     """The cluster's runs of these ids, by the id its orchestrator gave them."""
-    query = select(_run).where(_run.c.cluster_id == cluster_id, _run.c.external_id.in_(sorted(ids)))
-    return {row.external_id: row for row in fetch_all(connection, query, Run)}
+    rows = fetch_all(connection, _BY_EXTERNAL_IDS, Run, cluster_id=cluster_id, ids=sorted(ids))
+    return {row.external_id: row for row in rows}
+
+
+_BY_EXTERNAL_IDS = select(_run).where(
+    _run.c.cluster_id == bindparam("cluster_id"), _run.c.external_id.in_(listed("ids"))
+)
 
 
 def by_external_id(connection: Connection, org_id: str, external_id: str) -> Run | None:
@@ -35,20 +46,19 @@ def by_external_id(connection: Connection, org_id: str, external_id: str) -> Run
 
 def jobs_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str, str], Job]:
     """Jobs of these runs, by run and by the id their orchestrator gave them."""
-    query = select(_job).where(_job.c.run_id.in_(sorted(run_ids)))
-    return {(row.run_id, row.external_id): row for row in fetch_all(connection, query, Job)}
+    rows = fetch_all(connection, _JOBS_OF, Job, run_ids=sorted(run_ids))
+    return {(row.run_id, row.external_id): row for row in rows}
 
 
-def steps_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str, int], Step]:
-    """Steps of these runs, by job and number."""
-    query = select(_step).where(_step.c.run_id.in_(sorted(run_ids)))
-    return {(row.job_id, row.number): row for row in fetch_all(connection, query, Step)}
+_JOBS_OF = select(_job).where(_job.c.run_id.in_(listed("run_ids")))
 
 
-def steps_in(connection: Connection, job_id: str) -> Sequence[Step]:
-    """Steps of one job, in order."""
-    query = select(_step).where(_step.c.job_id == job_id).order_by(_step.c.number)
-    return fetch_all(connection, query, Step)
+def steps_of(connection: Connection, job_ids: Collection[str]) -> Sequence[Step]:
+    """Steps of these jobs."""
+    return fetch_all(connection, _STEPS_OF, Step, job_ids=sorted(job_ids))
+
+
+_STEPS_OF = select(_step).where(_step.c.job_id.in_(listed("job_ids")))
 
 
 def active_of(connection: Connection, workflow_id: str, limit: int) -> Sequence[Run]:
@@ -84,10 +94,15 @@ def add_jobs(connection: Connection, org_id: str, queued: int, running: int) -> 
 def _add(
     connection: Connection, table: Any, key: Mapping[str, Any], values: Mapping[str, int], **fixed: Any
 ) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table).values(**key, **values, **fixed)
-    added = {name: table.c[name] + insert.excluded[name] for name in values}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=added))
+    statement = _adding(table, connection.dialect.name, tuple(key), tuple(values))
+    connection.execute(statement, {**key, **values, **fixed})
+
+
+@cache
+def _adding(table: Any, dialect: str, key: tuple[str, ...], columns: tuple[str, ...]) -> Any:
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    added = {name: table.c[name] + insert.excluded[name] for name in columns}
+    return insert.on_conflict_do_update(index_elements=list(key), set_=added)
 
 
 def hours(connection: Connection, org_id: str, since: datetime) -> Sequence[tuple[datetime, list[int]]]:

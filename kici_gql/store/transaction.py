@@ -26,7 +26,7 @@ _org = table_of(Org)
 
 _MAX_REMEMBERED = 10_000  # orchestrators of one org
 
-_PATIENT_SECONDS = 0.05
+_PATIENT_SECONDS = 0.02
 """How long a batch goes on to begin patient jobs: whoever comes meanwhile waits for no more than that and one job."""
 
 

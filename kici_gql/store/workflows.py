@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from kici_gql.store.records import fetch_all, fetch_one
 from kici_gql.tables import Registry, Workflow, table_of
@@ -19,18 +19,29 @@ def in_cluster(connection: Connection, cluster_id: str) -> dict[str, Workflow]:
 
 
 def by_external_id(connection: Connection, cluster_id: str, external_id: str) -> Workflow | None:
-    query = select(_workflow).where(
-        _workflow.c.cluster_id == cluster_id, _workflow.c.external_id == external_id
-    )
-    return fetch_one(connection, query, Workflow)
+    return fetch_one(connection, _BY_EXTERNAL_ID, Workflow, cluster_id=cluster_id, external_id=external_id)
+
+
+_BY_EXTERNAL_ID = select(_workflow).where(
+    _workflow.c.cluster_id == bindparam("cluster_id"), _workflow.c.external_id == bindparam("external_id")
+)
 
 
 def named(connection: Connection, cluster_id: str, name: str, repository: str | None) -> Workflow | None:
     """The cluster's workflow of this name, in this repository if there is one; the oldest when several fit."""
-    query = select(_workflow).where(_workflow.c.cluster_id == cluster_id, _workflow.c.name == name)
-    if repository is not None:
-        query = query.where(_workflow.c.repository == repository)
-    return fetch_one(connection, query.order_by(_workflow.c.id).limit(1), Workflow)
+    values = {"cluster_id": cluster_id, "name": name}
+    if repository is None:
+        return fetch_one(connection, _NAMED, Workflow, **values)
+    return fetch_one(connection, _NAMED_IN, Workflow, **values, repository=repository)
+
+
+_NAMED = (
+    select(_workflow)
+    .where(_workflow.c.cluster_id == bindparam("cluster_id"), _workflow.c.name == bindparam("name"))
+    .order_by(_workflow.c.id)
+    .limit(1)
+)
+_NAMED_IN = _NAMED.where(_workflow.c.repository == bindparam("repository"))
 
 
 def registry(connection: Connection, cluster_id: str) -> Registry | None:

@@ -51,7 +51,7 @@ class Link:
         self._news = asyncio.Condition()
         whole = {"type": "websocket", "headers": [], "extensions": {}} | scope
         self._to_server.put_nowait({"type": "websocket.connect"})
-        self.task = asyncio.create_task(relay.endpoint(whole, self._to_server.get, self._from_server))
+        self.task = asyncio.create_task(relay.endpoint(whole, self._hear, self._from_server))
 
     async def introduce(self, token: str = TOKEN, **register: Any) -> None:
         self.say(AUTH | {"token": token})
@@ -60,6 +60,11 @@ class Link:
 
     def say(self, frame: Any) -> None:
         self._to_server.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
+
+    @property
+    def unread(self) -> int:
+        """How much of what was said the server has not read yet."""
+        return self._to_server.qsize()
 
     async def hang_up(self, code: int = 1000) -> None:
         self._to_server.put_nowait({"type": "websocket.disconnect", "code": code})
@@ -71,6 +76,12 @@ class Link:
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(SECONDS), self._news:
             await self._news.wait_for(true)
+
+    async def _hear(self) -> dict[str, Any]:
+        message = await self._to_server.get()
+        async with self._news:
+            self._news.notify_all()
+        return message
 
     async def _from_server(self, message: Any) -> None:
         async with self._news:

@@ -1,6 +1,7 @@
 """An orchestrator that means ill, or is broken, harms nobody but itself, and memory stays within bounds."""
 
 import asyncio
+import gc
 import json
 import tracemalloc
 import uuid
@@ -11,15 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kici_gql.app.chores import Chores
 from kici_gql.relay.messages.codes import Close
 from kici_gql.relay.messages.inbound import READERS, parse
 from kici_gql.relay.messages.values import MAX_MESSAGE
 from kici_gql.relay.outbox import MAX_EFFECTS, Outbox
+from kici_gql.relay.scribe import MAX_AT_ONCE
 from kici_gql.relay.session.effects import Tell
+from kici_gql.settings import Settings
 from kici_gql.tables import Cluster, Orchestrator, Run
 from tests.relay.live import Link, Relay
-from tests.relay.recorded import AUTH, DIAGNOSTICS, REGISTER, Player, ready
-from tests.world import World, secret_of
+from tests.relay.recorded import AUTH, DIAGNOSTICS, REGISTER, Frame, Player, ready
+from tests.world import Clock, World, agent, secret_of, world_of
 
 RUN = "af8607f3-980f-4321-a3ce-8495d90d4e09"
 NOON = 1795440000000
@@ -193,6 +197,52 @@ async def test_one_that_answers_nothing_and_one_that_answers_nonsense_harm_nobod
         assert (good.closed, odd.closed, mute.closed) == (None, None, None)
     await odd.hang_up()
     await mute.hang_up()
+
+
+def a_run(number: int) -> Frame:
+    """A run that nobody has told of before."""
+    status = "success" if number % 2 else "running"
+    return {"type": "execution.status", "runId": str(uuid.uuid4()), "workflowName": f"w{number % 7}", "status": status,
+            "timestamp": NOON + number}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_ten_thousand_runs_cost_no_memory_and_hold_nobody_up(sqlite_url: str, clock: Clock) -> None:
+    """Each is stored, as the orchestrator said so; what is kept besides is bounded, and others beat in between."""
+    settings = Settings(database_url=sqlite_url, tail_events=500, log_retention_events=1000)
+    warm_up, runs = 2_000, 10_000
+    beats = before = 0
+
+    async def beat(world: World, connection: str) -> None:
+        nonlocal beats
+        while True:
+            await world.beat(connection, ["a1"])
+            beats += 1
+
+    async with world_of(settings, clock) as world:
+        relay = Relay(world)
+        other = await world.connect(agents=[agent("a1", None)])
+        beating = asyncio.create_task(beat(world, other))
+        tracemalloc.start()
+        async with relay.link() as link:
+            for number in range(runs):
+                link.say(a_run(number))
+                await link.until(lambda: link.unread < MAX_AT_ONCE)
+                if number == warm_up:
+                    gc.collect()
+                    before, _ = tracemalloc.get_traced_memory()
+        gc.collect()
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        beating.cancel()
+        await relay.close()
+        assert len(await world.rows(Run)) == runs
+        assert beats > runs / MAX_AT_ONCE / 4, "at least one for every few pages of reports"
+        assert after - before < 1_000_000
+        assert peak < 20_000_000
+        await Chores(world.store, settings, relay.auth)._housekeep()  # noqa: SLF001 - done each minute
+        assert sum(len(entry.events) for entry in await world.log()) < 1000 + 2 * MAX_AT_ONCE
 
 
 async def test_a_token_has_only_so_many_links(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
