@@ -13,7 +13,7 @@ from kici_gql.rules import settings_reports as rules
 from kici_gql.rules.alerts import problem
 from kici_gql.rules.secrets import redacted
 from kici_gql.store import Tx, alerts, fleet, records, settings
-from kici_gql.tables import AlertKind, Cluster, Prefix, SecretBackend, Surface, new_id
+from kici_gql.tables import AlertKind, Cluster, Orchestrator, Prefix, SecretBackend, Surface, new_id
 
 _INPUT_NAMES = {
     Surface.SECURITY_POLICY: "securityPolicy",
@@ -41,13 +41,7 @@ async def report(
 
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
-        cluster = records.by_id(tx.connection, Cluster, tx.org_id, orchestrator.cluster_id)
-        assert cluster is not None, "a foreign key says so"
-        speakers = fleet.speakers(tx.connection, tx.org_id, cluster.id)
-        if all(row.id != orchestrator.id for row in speakers):
-            raise Forbidden(
-                f"another cluster called {cluster.name} was here first", hint="Give one of them another name."
-            )
+        cluster = _spoken_for(tx, orchestrator)
         for which, document in surfaces.items():
             take_surface(tx, cluster, which, document)
         if backends is not None:
@@ -57,6 +51,33 @@ async def report(
     return await perform(call, Action("orchestratorReportSettings", work, check))
 
 
+async def report_queue(call: Call, connection_id: str, dead_letters: int) -> Done:
+    """Take how many dead letters there are, of an orchestrator that is asked for the letters themselves."""
+
+    def work(tx: Tx) -> Result:
+        orchestrator = connected(tx, call.viewer, connection_id)
+        cluster = _spoken_for(tx, orchestrator)
+        if dead_letters != cluster.dead_letters:
+            told = {"cluster_id": cluster.id, "surface": Surface.DEAD_LETTERS}
+            tx.append(Event(EventType.SURFACE_CHANGED, told))
+            _watch_queue(tx, cluster, dead_letters)
+        return {"object_id": orchestrator.id}
+
+    return await perform(call, Action("orchestratorReportSettings", work))
+
+
+def _spoken_for(tx: Tx, orchestrator: Orchestrator) -> Cluster:
+    """The orchestrator's cluster. Raises Forbidden when another one of that name speaks for it."""
+    cluster = records.by_id(tx.connection, Cluster, tx.org_id, orchestrator.cluster_id)
+    assert cluster is not None, "a foreign key says so"
+    speakers = fleet.speakers(tx.connection, tx.org_id, cluster.id)
+    if all(row.id != orchestrator.id for row in speakers):
+        raise Forbidden(
+            f"another cluster called {cluster.name} was here first", hint="Give one of them another name."
+        )
+    return cluster
+
+
 def take_surface(tx: Tx, cluster: Cluster, which: Surface, document: Mapping[str, Any]) -> None:
     """Write a surface; tell it when it differs, or can be read again after the cluster was away."""
     before = settings.surface(tx.connection, tx.org_id, cluster.id, which)
@@ -64,7 +85,7 @@ def take_surface(tx: Tx, cluster: Cluster, which: Surface, document: Mapping[str
     if before is None or before.document != document or not is_current(cluster, before.reported_at):
         tx.append(Event(EventType.SURFACE_CHANGED, {"cluster_id": cluster.id, "surface": which}))
     if which is Surface.DEAD_LETTERS:
-        _watch_queue(tx, cluster, None if before is None else _total(before.document), _total(document))
+        _watch_queue(tx, cluster, len(document.get("items", ())))
 
 
 def take_backends(tx: Tx, cluster: Cluster, told: Sequence[rules.Backend]) -> None:
@@ -117,12 +138,11 @@ def _write(
     return row, tx.append(Event(EventType.BACKEND_CHANGED, records.state_of(row)))
 
 
-def _total(document: Mapping[str, Any]) -> int:
-    return len(document.get("items", ()))
-
-
-def _watch_queue(tx: Tx, cluster: Cluster, before: int | None, now: int) -> None:
+def _watch_queue(tx: Tx, cluster: Cluster, now: int) -> None:
     """A queue that grew is a problem until it is empty, or shorter than it was."""
+    before = cluster.dead_letters
+    if now != before:
+        records.change(tx.connection, Cluster, cluster.id, {"dead_letters": now})
     key = f"{AlertKind.DEAD_LETTERS_GROWING}:{cluster.id}"
     if before is not None and now > before:
         text = f"The dead-letter queue of cluster {cluster.name} grew to {now}"

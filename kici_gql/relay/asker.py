@@ -5,10 +5,9 @@ from typing import Any
 
 from kici_gql.errors import Unavailable
 from kici_gql.events import iso
-from kici_gql.relay import orders
 from kici_gql.relay.messages import values
 from kici_gql.relay.messages.answers import Outcome, Refusal, Refused, either
-from kici_gql.relay.messages.introduction import Capabilities
+from kici_gql.relay.messages.introduction import Capabilities, org_of
 from kici_gql.relay.messages.requests import Request, request
 from kici_gql.relay.messages.values import Body
 from kici_gql.tables import Surface
@@ -43,7 +42,7 @@ class LinkAsker:
             case Surface.SECRET_SCOPES:
                 return secret_scopes(await self._answer(request("dashboard.contexts.secrets.list")))
             case Surface.DEAD_LETTERS:
-                org_id = orders.org_of(self._routing_keys())
+                org_id = org_of(self._routing_keys())
                 wanted = request("dashboard.event-dlq.list", orgId=org_id, limit=DEAD_LETTERS)
                 return dead_letters(await self._answer(wanted))
             case Surface.GLOBAL_WORKFLOWS:

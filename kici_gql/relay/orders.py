@@ -1,6 +1,5 @@
 """Commands of users as requests to an orchestrator, and its answers as their outcomes."""
 
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from kici_gql.actions.perform import Action, Call, Result, perform
 from kici_gql.errors import NotFound
 from kici_gql.events import Event, EventType
 from kici_gql.relay.messages.answers import Answered, Outcome
-from kici_gql.relay.messages.introduction import Capabilities
+from kici_gql.relay.messages.introduction import Capabilities, org_of
 from kici_gql.relay.messages.requests import Actor, Request, request
 from kici_gql.relay.messages.values import Body, items, message, number, text
 from kici_gql.rules import merging
@@ -29,7 +28,6 @@ REPEATABLE = frozenset(CommandKind) - STARTING - {CommandKind.DEAD_LETTER_RETRY}
 MAX_CANCELLED = 50
 
 _REQUEST_IDS = uuid.UUID("6b1f7f4e-7f0e-4a51-9c43-5a0a5d0f3c11")
-_ORG = re.compile(r"[a-z]+:(org_[A-Za-z0-9]+):")
 
 
 class ByHand(Exception):
@@ -120,12 +118,6 @@ _ASKING: Mapping[CommandKind, Callable[[Actor, Told], list[Request]]] = {
     CommandKind.DEAD_LETTER_RETRY: partial(_dead_letter, "retry"),
     CommandKind.DEAD_LETTER_DISCARD: partial(_dead_letter, "discard"),
 }
-
-
-def org_of(routing_keys: tuple[str, ...]) -> str:
-    """The orchestrator's own name for its org, which some requests want. It filters nothing and labels its audit log."""
-    found = (_ORG.match(key) for key in routing_keys)
-    return next((match[1] for match in found if match is not None), "default")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from kici_gql.relay.session.effects import (
     Amend,
     Backends,
     Beat,
+    DeadLetters,
     Effect,
     Introduce,
     Print,
@@ -30,7 +31,7 @@ from kici_gql.rules import run_reports
 from kici_gql.store import Tx, fleet, records
 from kici_gql.store import logs as log_store
 from kici_gql.store import runs as run_store
-from kici_gql.tables import Liveness, Orchestrator, Surface
+from kici_gql.tables import Cluster, Liveness, Orchestrator, Surface
 
 logger = logging.getLogger("kici_gql.relay")
 
@@ -109,9 +110,17 @@ class Scribe:
                 case Backends(backends):
                     told = [shapes.backend(each) for each in backends]
                     await settings_reports.report(self.call, self.connection_id, {}, told)
+                case DeadLetters(total):
+                    await self._count(total)
         except KiciError as error:
             kind = type(effect).__name__.lower()
             logger.warning("%s: a %s was not taken: %s", self.cluster_name, kind, error.message)
+
+    async def _count(self, total: int) -> None:
+        """Report the length of the dead-letter queue where it is not what was known, whichever sibling told that."""
+        store, org_id = self.call.store, self.call.viewer.org_id
+        if await store.read(_counts_anew, org_id, self.orchestrator_id, total):
+            await settings_reports.report_queue(self.call, self.connection_id, total)
 
     async def _speaks_for_cluster(self) -> bool:
         store, org_id = self.call.store, self.call.viewer.org_id
@@ -169,6 +178,14 @@ def _speaks_for_cluster(connection: Connection, org_id: str, orchestrator_id: st
     members = fleet.children(connection, Orchestrator, org_id, "cluster_id", [row.cluster_id])
     present = [each for each in members if each.liveness in fleet.PRESENT or each.id == row.id]
     return min(present, key=lambda each: each.id).cluster_key == row.cluster_key
+
+
+def _counts_anew(connection: Connection, org_id: str, orchestrator_id: str, total: int) -> bool:
+    row = records.by_id(connection, Orchestrator, org_id, orchestrator_id)
+    if row is None or not _speaks_for_cluster(connection, org_id, orchestrator_id):
+        return False
+    cluster = records.by_id(connection, Cluster, org_id, row.cluster_id)
+    return cluster is not None and cluster.dead_letters != total
 
 
 def _prepare(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:

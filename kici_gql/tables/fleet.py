@@ -21,7 +21,10 @@ from kici_gql.words import BackendHealth, Liveness, OrchestratorRole, ScalerType
 
 
 class Cluster(SQLModel, table=True):
-    """`connected_since` is None while none of its orchestrators is there: what they said before is no longer known to hold."""
+    """`connected_since` is None while none of its orchestrators is there: what they said before is no longer known to hold.
+
+    `dead_letters` is how many were in its queue when that was last told, in whichever way; None: it never was.
+    """
 
     __table_args__ = (UniqueConstraint("org_id", "name"),)
 
@@ -32,6 +35,7 @@ class Cluster(SQLModel, table=True):
     pending_name: str | None = None
     connected_since: datetime | None = None
     backends_reported_at: datetime | None = None
+    dead_letters: int | None = None
     created_at: datetime
     revision: int = 1
 

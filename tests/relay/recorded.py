@@ -18,6 +18,7 @@ from kici_gql.relay.session.effects import (
     Authenticate,
     Backends,
     Beat,
+    DeadLetters,
     Effect,
     Introduce,
     Print,
@@ -93,6 +94,7 @@ USUAL_ANSWERS: Mapping[str, Frame] = {
     "dashboard.diagnostics": DIAGNOSTICS,
     "dashboard.registrations.list": answers("registrations", "dashboard.registrations.list.response")[0],
     "dashboard.backends.list": answers("backends", "dashboard.backends.list.response")[0],
+    "dashboard.event-dlq.count": answers("lists", "dashboard.event-dlq.count.response")[0],
 }
 
 
@@ -198,7 +200,16 @@ class Player:
                         self.book.tell(run)
                 case Print(lines):
                     self.book.print(lines)
-                case Amend() | Beat() | Refit() | Registrations() | Backends() | Settle() | Shut():
+                case (
+                    Amend()
+                    | Beat()
+                    | Refit()
+                    | Registrations()
+                    | Backends()
+                    | DeadLetters()
+                    | Settle()
+                    | Shut()
+                ):
                     pass
 
     def _answer(self, request: Frame) -> None:

@@ -10,13 +10,18 @@ import pytest
 from kici_gql.actions import runs as run_actions
 from kici_gql.actions import wishes
 from kici_gql.errors import Unavailable
-from kici_gql.events import Topic
+from kici_gql.events import EventType, Topic
 from kici_gql.relay import endpoint as endpoint_module
 from kici_gql.relay.messages.codes import Close
+from kici_gql.relay.scribe import Scribe
 from kici_gql.relay.session import Session
+from kici_gql.relay.session.effects import DeadLetters
 from kici_gql.store import Tx
 from kici_gql.tables import (
     Agent,
+    Alert,
+    AlertKind,
+    Audit,
     Cluster,
     Command,
     Job,
@@ -376,6 +381,49 @@ async def test_settings_are_asked_for_the_moment_they_are_wanted(relay: Relay) -
         link.answers["dashboard.global-workflows.get"] = {"type": "x.response", "error": "boom"}
         with pytest.raises(Unavailable, match="boom"):
             await relay.surfaces.read(org_id, cluster.id, Surface.GLOBAL_WORKFLOWS)
+
+
+def counting(total: int) -> dict[str, Any]:
+    return {"type": "dashboard.event-dlq.count.response", "total": total}
+
+
+async def test_a_growing_dead_letter_queue_is_an_alert(any_relay: Relay) -> None:
+    """Over one link and the next, and whichever sibling counts: what is known of the queue belongs to the cluster."""
+    world = any_relay.world
+
+    async def count(total: int, instance: str = "one") -> None:
+        link = Link(any_relay)
+        link.answers["dashboard.event-dlq.count"] = counting(total)
+        await link.introduce(instanceId=instance)
+        await link.until(lambda: bool(link.asked("dashboard.event-dlq.count")))
+        await one(world, Cluster, dead_letters=total)
+        await link.hang_up()
+
+    await count(2)
+    assert await world.rows(Alert) == [], "what was there before anybody looked has not grown"
+    await count(3)
+    row = await one(world, Alert, kind=AlertKind.DEAD_LETTERS_GROWING, state="OPEN")
+    assert row.message == "The dead-letter queue of cluster probe-one grew to 3"
+    await count(1, "two")
+    await one(world, Alert, kind=AlertKind.DEAD_LETTERS_GROWING, state="RESOLVED")
+    told = [event for _, event in await world.events() if event.type is EventType.SURFACE_CHANGED]
+    assert [each.data["surface"] for each in told].count("DEAD_LETTERS") == 3, "readers look again"
+
+
+async def test_a_queue_that_stays_as_long_as_it_is_costs_nothing(relay: Relay) -> None:
+    world = relay.world
+    scribe = Scribe(world.call("ORCHESTRATOR"))
+    await scribe.write([DeadLetters(5)])
+    assert await world.rows(Audit) == [], "it is nobody's yet"
+    async with relay.link():
+        await one(world, Cluster, dead_letters=0)
+        [row] = await world.rows(Orchestrator)
+        scribe.orchestrator_id, scribe.connection_id = row.id, row.connection_id
+        before = await world.rows(Audit, action="orchestratorReportSettings")
+        await scribe.write([DeadLetters(0)])
+        assert await world.rows(Audit, action="orchestratorReportSettings") == before
+        await scribe.write([DeadLetters(1)])
+        assert await one(world, Alert, kind=AlertKind.DEAD_LETTERS_GROWING, state="OPEN")
 
 
 async def test_both_ingresses_do_the_same(relay: Relay) -> None:

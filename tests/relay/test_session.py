@@ -8,11 +8,13 @@ import pytest
 
 from kici_gql.relay.messages.answers import Answered, Refusal, Refused
 from kici_gql.relay.messages.codes import MAX_REASON_BYTES, Close
+from kici_gql.relay.messages.introduction import org_of
 from kici_gql.relay.messages.requests import Actor, request
 from kici_gql.relay.session.effects import (
     Amend,
     Backends,
     Beat,
+    DeadLetters,
     Introduce,
     Refit,
     Registrations,
@@ -484,6 +486,34 @@ def test_who_does_not_know_a_question_is_not_asked_again() -> None:
         player.say(HEARTBEAT)
         player.wait(30)
     assert len(player.asked("dashboard.backends.list")) == 1
+
+
+def test_dead_letters_are_counted() -> None:
+    player = ready()
+    player.wait(1)
+    [asked] = player.asked("dashboard.event-dlq.count")
+    assert asked["orgId"] == org_of(player.session.routing_keys)
+    player.answers["dashboard.event-dlq.count"] = {"type": "dashboard.event-dlq.count.response", "total": 7}
+    retry = request("dashboard.event-dlq.retry", Actor("ci"), orgId="o", eventId=ID)
+    player.perform(player.session.ask("k", retry, player.now))
+    asked = player.asked("dashboard.event-dlq.retry")[0]
+    player.say(
+        {"type": "dashboard.event-dlq.retry.response", "requestId": asked["requestId"], "retried": True}
+    )
+    player.wait(4)
+    assert [each.total for each in player.seen(DeadLetters)] == [0, 7], "what a change touched is asked soon"
+    player.wait(150)
+    counted = [each.total for each in player.seen(DeadLetters)]
+    assert counted == [0, 7, 7], "each time: a sibling may have told something else"
+
+
+@pytest.mark.parametrize("manifest", [["dashboard.diagnostics"], ["dashboard.event-dlq.count"]])
+def test_dead_letters_are_counted_only_if_the_manifest_has_it(manifest: list[str]) -> None:
+    player = Player()
+    player.say(AUTH | {"capabilities": {"supportedDashboardRequests": manifest}})
+    player.say(REGISTER)
+    player.wait(150)
+    assert bool(player.asked("dashboard.event-dlq.count")) is ("dashboard.event-dlq.count" in manifest)
 
 
 # ── Odd input ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -101,6 +101,13 @@ class Backends:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """So many events are in its dead-letter queue now."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """What came of a request that somebody asked under this key."""
 
@@ -121,5 +128,6 @@ Effect = (
     | Print
     | Registrations
     | Backends
+    | DeadLetters
     | Settle
 )

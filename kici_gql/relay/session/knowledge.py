@@ -3,10 +3,11 @@
 import hashlib
 from datetime import datetime
 
-from kici_gql.relay.messages import diagnostics, registrations
+from kici_gql.relay.messages import diagnostics, registrations, values
 from kici_gql.relay.messages.diagnostics import Diagnostics, Figures
 from kici_gql.relay.messages.values import Body
-from kici_gql.relay.session.effects import Backends, Beat, Effect, Refit, Registrations
+from kici_gql.relay.session.effects import Backends, Beat, DeadLetters, Effect, Refit, Registrations
+from kici_gql.relay.session.polls import Poll
 
 
 class Knowledge:
@@ -43,7 +44,20 @@ class Knowledge:
         """The beat that is owed, with the figures of a moment ago; fresh ones make another one of it."""
         return [] if self._beat is None else [Beat(self._beat[0], self._figures, ())]
 
-    def diagnostics(self, body: Body) -> list[Effect]:
+    def told(self, poll: Poll, body: Body) -> list[Effect]:
+        """The answer to a poll."""
+        match poll:
+            case Poll.DIAGNOSTICS:
+                return self._diagnostics(body)
+            case Poll.REGISTRY:
+                return self._registry(body)
+            case Poll.BACKENDS:
+                return self._backends(body)
+            case Poll.DEAD_LETTERS:
+                # Told each time: siblings count the same queue, so what this link heard last is not what is known of it.
+                return [DeadLetters(values.number(body.get("total")) or 0)]
+
+    def _diagnostics(self, body: Body) -> list[Effect]:
         """A beat for each heartbeat, and one as soon as the number of jobs changes anywhere."""
         told = diagnostics.read_diagnostics(body)
         effects: list[Effect] = []
@@ -62,11 +76,11 @@ class Knowledge:
             self._marks = diagnostics.marks(told.figures)
         return effects
 
-    def registry(self, body: Body) -> list[Effect]:
+    def _registry(self, body: Body) -> list[Effect]:
         told = registrations.read_registry(body)
         return [Registrations(told)] if self._is_news("registry", told) else []
 
-    def backends(self, body: Body) -> list[Effect]:
+    def _backends(self, body: Body) -> list[Effect]:
         told = registrations.read_backends(body)
         return [Backends(told)] if self._is_news("backends", told) else []
 

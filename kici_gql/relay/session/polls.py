@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kici_gql.relay.messages.introduction import org_of
 from kici_gql.relay.messages.requests import Request, request
 
 ACTIVE_SECONDS = 60.0
@@ -21,6 +22,7 @@ class Poll(StrEnum):
     DIAGNOSTICS = "diagnostics"
     REGISTRY = "registry"
     BACKENDS = "backends"
+    DEAD_LETTERS = "dead_letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,21 @@ PACES: Mapping[Poll, Pace] = {
     Poll.DIAGNOSTICS: Pace(soonest=2.0, active=10.0, quiet=30.0),
     Poll.REGISTRY: Pace(soonest=3.0, active=60.0, quiet=120.0),
     Poll.BACKENDS: Pace(soonest=3.0, active=60.0, quiet=120.0),
+    Poll.DEAD_LETTERS: Pace(soonest=3.0, active=60.0, quiet=120.0),
 }
-QUESTIONS: Mapping[Poll, Request] = {
-    Poll.DIAGNOSTICS: request("dashboard.diagnostics", includeAgents=True),
-    Poll.REGISTRY: request("dashboard.registrations.list"),
-    Poll.BACKENDS: request("dashboard.backends.list"),
-}
+
+
+def question(poll: Poll, routing_keys: tuple[str, ...]) -> Request:
+    """What a poll asks of an orchestrator that has these routing keys."""
+    match poll:
+        case Poll.DIAGNOSTICS:
+            return request("dashboard.diagnostics", includeAgents=True)
+        case Poll.REGISTRY:
+            return request("dashboard.registrations.list")
+        case Poll.BACKENDS:
+            return request("dashboard.backends.list")
+        case Poll.DEAD_LETTERS:
+            return request("dashboard.event-dlq.count", orgId=org_of(routing_keys))
 
 
 @dataclass(slots=True)
@@ -53,7 +64,7 @@ class _State:
 
 @dataclass(slots=True)
 class Polls:
-    """The three polls of one connection. Starts when the orchestrator has been introduced.
+    """The polls of one connection. Starts when the orchestrator has been introduced.
 
     `chance` answers numbers from 0 to 1; 0.5 is the distance as it stands in the table.
     """

@@ -42,7 +42,7 @@ from kici_gql.relay.messages.telemetry import REPLAYED_AT, Lines, Replay, Run
 from kici_gql.relay.session.effects import Amend, Authenticate, Effect, Introduce, Send, Settle, Shut
 from kici_gql.relay.session.holding import Holding
 from kici_gql.relay.session.knowledge import Knowledge
-from kici_gql.relay.session.polls import QUESTIONS, Poll, Polls
+from kici_gql.relay.session.polls import Poll, Polls, question
 from kici_gql.relay.session.questions import Questions, Settled
 
 AUTH_SECONDS = 10.0
@@ -54,6 +54,8 @@ MAX_ROUTING_KEYS = 1000
 MAX_MISPLACED = 1000
 REGISTRY_SETTLES_SECONDS = 5.0
 """A push changes registrations a moment after it started runs."""
+_TOUCHED = {".backends.": Poll.BACKENDS, ".event-dlq.": Poll.DEAD_LETTERS}
+"""What a request of this kind changes; the others change registrations or runs."""
 
 
 class State(Enum):
@@ -212,7 +214,7 @@ class Session:
             poll = self._polls.due(now)
             if poll is not None:
                 self._polls.asked(poll, now)
-                self.questions.put(poll, QUESTIONS[poll])
+                self.questions.put(poll, question(poll, self.routing_keys))
         if self.state in {State.INTRODUCING, State.READY}:
             frames, settled = self.questions.next(self.capabilities, self.version, now)
             effects = [*effects, *(Send(frame) for frame in frames)]
@@ -298,7 +300,7 @@ class Session:
             self.state = State.INTRODUCING
             self.register = message
             self._heard_at = now
-            self.questions.put(Poll.DIAGNOSTICS, QUESTIONS[Poll.DIAGNOSTICS])
+            self.questions.put(Poll.DIAGNOSTICS, question(Poll.DIAGNOSTICS, self.routing_keys))
         return []
 
     def _deregistered(self, message: Deregister, _now: float) -> list[Effect]:
@@ -354,12 +356,12 @@ class Session:
     def _settled(self, settled: Settled | None, now: float) -> list[Effect]:
         if settled is None:
             return []
-        question, outcome = settled.question, settled.outcome
-        if not isinstance(question.key, Poll):
-            self._ask_after(question.request, now)
-            return [Settle(question.key, question.request, outcome)]
+        key, request, outcome = settled.question.key, settled.question.request, settled.outcome
+        if not isinstance(key, Poll):
+            self._ask_after(request, now)
+            return [Settle(key, request, outcome)]
         well = isinstance(outcome, Answered)
-        self._polls.answered(question.key, well=well)
+        self._polls.answered(key, well=well)
         body = outcome.body if isinstance(outcome, Answered) else None
         if self.state is State.INTRODUCING:
             known = read_diagnostics(body) if body is not None else None
@@ -367,22 +369,16 @@ class Session:
             assert self.register is not None, "introducing starts with a registration"
             return [Introduce(self.register, self.capabilities, self.routing_keys, known)]
         if isinstance(outcome, Refused) and outcome.why is Refusal.UNSUPPORTED:
-            self._polls.drop(question.key)
-        match question.key:
-            case Poll.DIAGNOSTICS:
-                return (
-                    self._knowledge.beat_without_news() if body is None else self._knowledge.diagnostics(body)
-                )
-            case Poll.REGISTRY:
-                return [] if body is None else self._knowledge.registry(body)
-            case Poll.BACKENDS:
-                return [] if body is None else self._knowledge.backends(body)
+            self._polls.drop(key)
+        if body is None:
+            return self._knowledge.beat_without_news() if key is Poll.DIAGNOSTICS else []
+        return self._knowledge.told(key, body)
 
     def _ask_after(self, request: Request, now: float) -> None:
         """What a change touched is asked again at once."""
         if not request.kind.changes:
             return
         self._polls.activity(now)
-        poll = Poll.BACKENDS if ".backends." in request.kind.type else Poll.REGISTRY
-        self._polls.soon(poll, now)
+        touched = (poll for part, poll in _TOUCHED.items() if part in request.kind.type)
+        self._polls.soon(next(touched, Poll.REGISTRY), now)
         self._polls.soon(Poll.DIAGNOSTICS, now)
