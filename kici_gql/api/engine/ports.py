@@ -31,6 +31,10 @@ class Authenticator(Protocol):
 # is not made for such an operation, because what it can't finish is executed again from the start.
 RUNS_ONCE = {"runs_once": True}
 
+# Metadata of a field without arguments whose resolver answers one of a few values that nobody ever changes, the very same
+# object each time. What an operation shows of such a value is made once, and used again by everybody.
+LASTING = {"lasting": True}
+
 # (viewer, request id) -> the `info.context` of one operation or of one frame. A fresh one each time,
 # because a data loader that outlives its frame answers with yesterday's rows.
 MakeContext = Callable[[Any, str], object]

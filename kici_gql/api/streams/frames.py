@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.schema_directive import Location
 
+from kici_gql.api.engine.ports import LASTING
 from kici_gql.api.enums import DeliveryClass, FrameKind
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert
@@ -144,7 +145,7 @@ class AgentHeartbeat:
     folded: int = strawberry.field(description=_FOLDED)
     label_names: strawberry.Private[list[str]]
 
-    @strawberry.field(description="Labels that jobs are matched by.")
+    @strawberry.field(description="Labels that jobs are matched by.", metadata=LASTING)
     def labels(self) -> list[Label]:
         return labels_of(self.label_names)
 

@@ -8,6 +8,7 @@ import strawberry
 from kici_gql import tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
+from kici_gql.api.engine.ports import LASTING
 from kici_gql.api.ordering import (
     After,
     AgentOrderField,
@@ -65,7 +66,7 @@ class Agent(Node):
     def heartbeat_age_seconds(root: AgentRow, info: Info) -> int | None:
         return info.context.age_seconds(root.last_heartbeat_at)
 
-    @strawberry.field(description="Labels that jobs are matched by.")
+    @strawberry.field(description="Labels that jobs are matched by.", metadata=LASTING)
     def labels(root: AgentRow) -> list[Label]:
         return labels_of(root.labels)
 
@@ -100,7 +101,7 @@ class Scaler(Node):
     max_agents: int = strawberry.field(description="Agents it may run at once.")
     hosts: list[str] = strawberry.field(description="Hosts it runs agents on. At most 64.")
 
-    @strawberry.field(description="Labels that its agents get.")
+    @strawberry.field(description="Labels that its agents get.", metadata=LASTING)
     def labels(root: ScalerRow) -> list[Label]:
         return labels_of(root.labels)
 

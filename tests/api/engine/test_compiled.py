@@ -15,6 +15,7 @@ import pytest
 
 from kici_gql.api.engine.compiled.cache import Compilations
 from kici_gql.api.engine.compiled.operation import Compiled
+from kici_gql.api.engine.compiled.running import LastingValues
 from kici_gql.api.engine.execution import Execution, executed
 from kici_gql.api.engine.limits import Limits
 from kici_gql.api.engine.operations import Operations
@@ -69,7 +70,9 @@ async def test_random_documents_over_random_data_get_the_same_bytes(seed: int, o
         data.install()
         query = documents.query() if number % 3 == 0 else query
         switch = number % 7 == 0
-        reference, answer, compilations = await both.answers(query, yes=not switch, no=switch)
+        reference, answer, compilations = await both.answers(
+            query, yes=not switch, no=switch, count=number % 4
+        )
         assert answer == reference, query
         compiled += any(isinstance(each, Compiled) for each in compilations._variants.values())  # noqa: SLF001
         compiled -= compilations._failures > 0  # noqa: SLF001
@@ -99,6 +102,35 @@ async def test_the_budget_of_values_is_the_same(log: Any) -> None:
     for limit in range(1, 60):
         reference, answer, _ = await Both(operations(max_values=limit)).answers(query)
         assert answer == reference, limit
+
+
+async def test_what_lasts_is_made_once_and_counts_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    cat = zoo.Data(random.Random(7), 0).cat(0)
+    cat.trouble = 2
+    marks = zoo.MARKS[cat.trouble]
+    assert marks
+    monkeypatch.setitem(zoo._DATA, "animals", [cat] * 5)  # noqa: SLF001
+    query = "{ animals { ... on Cat { name marks { text weight shout } legs } } }"
+    for limit in range(1, 60):
+        tight = Both(operations(max_values=limit))
+        for _ in range(3):
+            reference, answer, _ = await tight.answers(query)
+            assert answer == reference, limit
+    both = Both(operations())
+    await both.answers(query)  # the first time it is left to graphql-core
+    reference, answer, _ = await both.answers(query)
+    assert answer == reference
+    monkeypatch.setattr(marks[0], "text", "changed, against the promise")
+    assert (await both.answers(query))[1] == answer
+
+
+def test_of_what_lasts_little_is_kept() -> None:
+    kept = LastingValues()
+    for number in range(1000):
+        value = [number]
+        kept.add(value, "shown", 1)
+        assert kept[id(value)].value is value
+    assert len(kept) <= 256
 
 
 WISH = """mutation ($input: Wish!, $times: Int) {

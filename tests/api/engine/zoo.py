@@ -12,6 +12,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
+from kici_gql.api.engine.ports import LASTING
 from kici_gql.errors import InvalidInput
 
 Roman = NewType("Roman", int)
@@ -69,6 +70,10 @@ class Tag:
     def shout(self) -> str:
         return self.text.upper()
 
+    @strawberry.field
+    def begin(self, count: int = 1) -> str:
+        return self.text[:count]
+
 
 @strawberry.type
 class Note:
@@ -80,6 +85,9 @@ class Note:
         return 1
 
 
+MARKS: tuple[list[Tag], ...] = ([], [Tag(text="a", weight=0.5)], [Tag(text="b"), Tag(text="c")])
+"""Nobody changes them."""
+
 Thing = Annotated[Tag | Note, strawberry.union("Thing")]
 Row = strawberry.Parent[SimpleNamespace]
 
@@ -90,6 +98,11 @@ class Cat(Animal):
     grid: list[list[int | None]]
     extra: list[Tag | None] | None
     things: list[Thing]
+
+    @strawberry.field(metadata=LASTING)  # type: ignore[untyped-decorator]
+    def marks(root: Row) -> list[Tag]:  # noqa: N805
+        found: list[Tag] = MARKS[root.trouble % len(MARKS)]
+        return found
 
     @strawberry.field
     def first(root: Row, count: int = 1, tag: str | None = None) -> str:  # noqa: N805
@@ -245,9 +258,9 @@ _FIELDS: dict[str, list[tuple[str, str | None]]] = {
     "Animal": [("name", None), ("legs", None)],
     "Cat": [("name", None), ("legs", None), ("size", None), ("grid", None), ("extra", "Tag"), ("things", "Thing"),
             ("first", None), ("first(count: $count)", None), ("doubled(of: 4)", None), ("friend", "Animal"),
-            ("dish", None), ("sick", None)],
+            ("dish", None), ("sick", None), ("marks", "Tag")],
     "Dog": [("name", None), ("good", None), ("badge", None), ("diet", None), ("age", None), ("weight", None)],
-    "Tag": [("text", None), ("weight", None), ("shout", None)],
+    "Tag": [("text", None), ("weight", None), ("shout", None), ("begin(count: $count)", None)],
     "Note": [("words", None), ("tag", "Tag"), ("constant", None)],
     "Thing": [],
 }  # fmt: skip

@@ -14,6 +14,8 @@ from strawberry.types.field import StrawberryField
 
 from kici_gql.errors import LimitExceeded
 
+_MOST_LASTING = 256
+
 
 class NotCompilable(Exception):
     """The document asks for something that is left to graphql-core; the text says what."""
@@ -51,11 +53,35 @@ class Slot(NamedTuple):
     node: FieldNode
     field: StrawberryField
 
+    @property
+    def alone(self) -> bool:
+        """Whether the object decides alone what the field is, at once."""
+        resolver = self.field.base_resolver
+        asks = resolver is not None and resolver.info_parameter is not None
+        return not (asks or self.field.is_async or self.definition.args)
+
     def arguments(self, schema: Schema, variables: VariableValues) -> dict[str, Any]:
         """Keyword arguments as the resolver wants them."""
         given = get_argument_values(self.definition, self.node, variables)
         registry = schema.schema_converter.scalar_registry
         return convert_arguments(given, self.field.arguments, registry, schema.config)
+
+
+class Shown(NamedTuple):
+    """What was made of a value, and how many values that counts for. It holds the value, so that its id stays its own."""
+
+    value: object
+    shown: Any
+    values: int
+
+
+class LastingValues(dict[int, Shown]):
+    """What one field shows of values that nobody changes, by their ids."""
+
+    def add(self, value: object, shown: Any, values: int) -> None:
+        if len(self) >= _MOST_LASTING:
+            self.clear()
+        self[id(value)] = Shown(value, shown, values)
 
 
 class Later(NamedTuple):

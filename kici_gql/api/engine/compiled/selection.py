@@ -40,7 +40,15 @@ from graphql.execution.collect_fields import CollectedFields, FieldDetails
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from kici_gql.api.engine.compiled.running import Info, NotCompilable, Slot, Unlike, is_nothing, serializer
+from kici_gql.api.engine.compiled.running import (
+    Info,
+    LastingValues,
+    NotCompilable,
+    Slot,
+    Unlike,
+    is_nothing,
+    serializer,
+)
 from kici_gql.api.engine.executor import FrameExecutor
 
 _BACKREF = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -279,7 +287,25 @@ class _Object:
             self._later.append(f"x.later({got}, d, {key!r}, {complete})")
             return
         self._pairs.append(f"{key!r}: {v}")
-        self._body += [f"{v} = {got}", *self._source.value(definition.type, details, slot, v)]
+        completed = self._source.value(definition.type, details, slot, v)
+        if "lasting" in field.metadata and all(each.alone for each in self._source.slots[slot + 1 :]):
+            completed = self._once(v, completed)
+        self._body += [f"{v} = {got}", *completed]
+
+    def _once(self, v: str, complete: list[str]) -> list[str]:
+        """Complete `v` unless that was done before for this very object; its values count each time."""
+        kept = self._source.bind("k", LastingValues())
+        return [
+            f"w = {kept}.get(id({v}))",
+            "if w is None:",
+            f"    p, l = {v}, x.left",
+            *("    " + line for line in complete),
+            f"    {kept}.add(p, {v}, l - x.left)",
+            "else:",
+            "    x.left -= w.values",
+            "    if x.left < 0: raise x.spent()",
+            f"    {v} = w.shown",
+        ]
 
 
 def strawberry_field(definition: GraphQLField) -> StrawberryField:
