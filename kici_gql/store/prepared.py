@@ -1,6 +1,7 @@
 """Statements for rows that come by the thousand: SQL and types are worked out once, not at each execution."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Insert, Update, bindparam, insert, update
@@ -42,16 +43,18 @@ class Prepared:
         if not rows:
             return
         compiled = self._known.get(connection.dialect.name) or self._compile(connection)
-        ready = _processed(rows, compiled.processors)
+        width, values = len(self._columns), list(chain.from_iterable(rows))
+        for place, process in compiled.processors:
+            values[place::width] = _processed(process, values[place::width])
         driver = sqlite_driver(connection)
         if driver is None:
-            connection.exec_driver_sql(compiled.sql, [tuple(row) for row in ready])
+            connection.exec_driver_sql(compiled.sql, list(zip(*[iter(values)] * width, strict=True)))
             return
         done = 0
-        while done < len(ready):
-            size = _portion(len(ready) - done, len(self._columns))
+        while done < len(rows):
+            size = _portion(len(rows) - done, width)
             sql = self._many.get(size) or self._many_at_once(size)
-            driver.execute(sql, [value for row in ready[done : done + size] for value in row])
+            driver.execute(sql, values[done * width : (done + size) * width])
             done += size
 
     def _compile(self, connection: Connection) -> _Compiled:
@@ -83,7 +86,7 @@ class Prepared:
         return sql
 
 
-_MOST_ROWS, _MOST_VALUES = 64, 999  # some builds of SQLite take no more values
+_MOST_ROWS, _MOST_VALUES = 256, 32_766  # what SQLite takes by default
 
 
 def _portion(rows: int, columns: int) -> int:
@@ -103,28 +106,31 @@ class Pending:
     """Rows that wait to be written together with those of other transactions of the batch."""
 
     def __init__(self) -> None:
-        self._inserts: dict[Prepared, list[Row]] = {}
-        self._updates: dict[Prepared, dict[str, Row]] = {}
+        self.inserts: dict[Prepared, list[Row]] = {}
+        self.updates: dict[Prepared, dict[str, Row]] = {}
 
     def add(self, prepared: Prepared, rows: Sequence[Row]) -> None:
         if prepared.key is not None:
             key = prepared.key
-            self._updates.setdefault(prepared, {}).update([(row[key], row) for row in rows])
+            self.updates.setdefault(prepared, {}).update([(row[key], row) for row in rows])
         else:
-            self._inserts.setdefault(prepared, []).extend(rows)
+            self.inserts.setdefault(prepared, []).extend(rows)
 
-    def drained(self) -> Iterator[tuple[Prepared, Sequence[Row]]]:
-        """What waits, statement by statement; nothing waits afterwards."""
-        updates, inserts = self._updates, self._inserts
-        self._updates, self._inserts = {}, {}
-        for prepared, updated in updates.items():
-            # In order of id, so that two processes that write the same rows can't wait for each other.
-            yield prepared, [updated[id_] for id_ in sorted(updated)]
-        yield from inserts.items()
+    def absorb(self, later: "Pending") -> None:
+        """Add all that waits there."""
+        for prepared, updated in later.updates.items():
+            self.updates.setdefault(prepared, {}).update(updated)
+        for prepared, rows in later.inserts.items():
+            self.inserts.setdefault(prepared, []).extend(rows)
 
     def flush(self, connection: Connection) -> None:
-        """Write all of it."""
-        for prepared, rows in self.drained():
+        """Write all of it; nothing waits afterwards."""
+        updates, inserts = self.updates, self.inserts
+        self.updates, self.inserts = {}, {}
+        for prepared, updated in updates.items():
+            # In order of id, so that two processes that write the same rows can't wait for each other.
+            prepared.run(connection, [updated[id_] for id_ in sorted(updated)])
+        for prepared, rows in inserts.items():
             prepared.run(connection, rows)
 
 
@@ -155,14 +161,11 @@ def sqlite_driver(connection: Connection) -> Any:
     return connection.connection.driver_connection if connection.dialect.driver == "pysqlite" else None
 
 
-def _processed(rows: Sequence[Row], processors: Sequence[tuple[int, Callable[[Any], Any]]]) -> list[Row]:
-    """The rows as the driver wants them. Within one call a column mostly has one value, such as the time."""
-    ready: list[list[Any]] = [list(row) for row in rows]
-    for place, process in processors:
-        last = printed = None
-        for row in ready:
-            if row[place] is not last:
-                last = row[place]
-                printed = process(last)
-            row[place] = printed if last is not None else process(None)
-    return ready  # type: ignore[return-value]
+def _processed(process: Callable[[Any], Any], column: Sequence[Any]) -> list[Any]:
+    """A column's values as the driver wants them. Within one call they are mostly the same, such as the time."""
+    ready, last, printed = [], object(), None
+    for value in column:
+        if value is not last:
+            last, printed = value, process(value)
+        ready.append(printed)
+    return ready
