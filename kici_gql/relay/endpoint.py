@@ -105,6 +105,6 @@ class RelayEndpoint:
         self._process.orphans.add(scribe.connection_id)
         try:
             await asyncio.sleep(GRACE_SECONDS)
-            await scribe.leave(f"the connection ended (code {code})")
+            await scribe.lose(f"the connection ended (code {code})")
         finally:
             self._process.orphans.discard(scribe.connection_id)

@@ -6,10 +6,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import logs, orchestrators, runs, settings_reports, workflows
+from kici_gql.actions import departures, logs, orchestrators, runs, settings_reports, workflows
 from kici_gql.actions.inventory import host_columns
 from kici_gql.actions.perform import Action, Call, Result, perform
 from kici_gql.actions.presence import Changes
+from kici_gql.auth import Viewer
 from kici_gql.errors import KiciError, NotFound
 from kici_gql.relay import shapes
 from kici_gql.relay.asker import policy
@@ -61,11 +62,19 @@ class Scribe:
         self.hostname = report.host.hostname
 
     async def leave(self, reason: str) -> None:
-        """The orchestrator is gone. If it is back already, its new connection is another one and stays."""
+        """The orchestrator said goodbye. If it is back already, its new connection is another one and stays."""
         try:
             await orchestrators.disconnect(self.call, self.connection_id, reason)
         except KiciError as error:
             logger.debug("nobody to say goodbye for: %s", error.message)
+
+    async def lose(self, reason: str) -> None:
+        """The orchestrator is gone without a goodbye, unless it is back already."""
+        work = partial(_lose, viewer=self.call.viewer, connection_id=self.connection_id, reason=reason)
+        try:
+            await self.call.store.transaction(self.call.viewer.org_id, work)
+        except KiciError as error:
+            logger.debug("nobody to miss: %s", error.message)
 
     async def write(self, effects: Sequence[Effect]) -> None:
         """Everything in its order; reports of runs and lines that follow each other share transactions."""
@@ -154,6 +163,12 @@ class Scribe:
     async def _change(self, values: Result) -> None:
         work = partial(_change, call=self.call, connection_id=self.connection_id, values=values)
         await perform(self.call, Action("orchestratorReportInventory", work))
+
+
+def _lose(tx: Tx, viewer: Viewer, connection_id: str, reason: str) -> None:
+    row = orchestrators.connected(tx, viewer, connection_id)
+    if row.liveness in fleet.PRESENT:
+        departures.lose(tx, row, reason)
 
 
 def _reports(effects: Iterable[Tell | Print]) -> int:

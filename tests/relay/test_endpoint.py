@@ -162,12 +162,22 @@ async def test_a_broken_link_is_forgiven_when_it_is_made_again(
         assert row.liveness is Liveness.ONLINE
 
 
-async def test_a_link_that_stays_broken_is_seen(relay: Relay) -> None:
+async def test_a_link_that_stays_broken_is_an_alert_until_it_is_made_again(relay: Relay) -> None:
+    world = relay.world
     link = Link(relay)
     await link.introduce()
+    await one(world, Agent, agent_id="static-agent-1", liveness=Liveness.ONLINE)
     await link.hang_up(1006)
-    row = await one(relay.world, Orchestrator, liveness=Liveness.OFFLINE)
+    row = await one(world, Orchestrator, liveness=Liveness.LOST)
     assert "1006" in row.liveness_reason
+    assert {each.liveness for each in await world.rows(Agent)} == {Liveness.LOST}
+    [alert] = await world.rows(Alert)
+    assert (alert.kind, alert.state) == (AlertKind.ORCHESTRATOR_DISCONNECTED, "OPEN")
+    async with relay.link(instanceId="the next process"):
+        await one(world, Agent, agent_id="static-agent-1", liveness=Liveness.ONLINE)
+        [row] = await world.rows(Orchestrator)
+        assert row.liveness is Liveness.ONLINE
+        assert {each.state for each in await world.rows(Alert)} == {"RESOLVED"}
 
 
 async def test_a_revoked_token_ends_its_links(relay: Relay) -> None:
