@@ -22,15 +22,15 @@ from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_
 
 
 async def connect(
-    call: Call, report: reports.Connect, idempotency_key: str | None = None, *, asked_live: bool = False
+    call: Call, report: reports.Connect, idempotency_key: str | None = None, *, held_by: str | None = None
 ) -> Done:
     """Introduce an orchestrator with all it has. Answers `orchestrator_id`, `connection_id` and `cluster_name`.
 
     A known instance keeps its id and history and gets a new connection; the old connection ends with that.
-    `asked_live`: it will not report its settings, it has to be asked over this connection.
+    `held_by`: it will not report its settings, this process of ours has to ask over the connection that it holds.
     """
     limits = presence.thresholds(call.settings)
-    work = partial(_connect, viewer=call.viewer, report=report, limits=limits, asked_live=asked_live)
+    work = partial(_connect, viewer=call.viewer, report=report, limits=limits, held_by=held_by)
     check = partial(reports.check_connect, report)
     return await perform(
         call,
@@ -99,11 +99,11 @@ def find_connected(connection: Connection, viewer: Viewer, connection_id: str) -
 
 
 def _connect(
-    tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds, *, asked_live: bool
+    tx: Tx, viewer: Viewer, report: reports.Connect, limits: Thresholds, *, held_by: str | None
 ) -> Result:
     cluster = naming.cluster_for(tx, viewer, report)
     known = fleet.instance_of(tx.connection, cluster.id, report.instance_id) if report.instance_id else None
-    row = _orchestrator_for(tx, cluster, known, report, limits, asked_live=asked_live)
+    row = _orchestrator_for(tx, cluster, known, report, limits, held_by=held_by)
     for elsewhere in fleet.namesakes(tx.connection, tx.org_id, row.instance_id, row.cluster_key, cluster.id):
         if elsewhere.liveness is not Liveness.OFFLINE:
             departures.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
@@ -137,14 +137,14 @@ def _orchestrator_for(
     report: reports.Connect,
     limits: Thresholds,
     *,
-    asked_live: bool,
+    held_by: str | None,
 ) -> Orchestrator:
     verdict = liveness.alive(tx.now, limits)
     values: dict[str, Any] = {
         "connection_id": str(uuid.uuid4()),
         "cluster_key": _key_of(cluster, report),
-        "asked_live": asked_live,
-        "listens_at": None,
+        "asked_live": held_by is not None,
+        "listens_at": held_by,
         "role": report.role,
         "version": report.version,
         "mode": report.mode,

@@ -62,7 +62,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> S
     kept = KeptAnswers(position, STABLE)
     operations = Operations(schema, make_context, limits=_limits(settings), kept=kept)
     graphql = GraphQLEndpoint(operations, authenticator, _options(settings))
-    relay = RelayEndpoint(store, feed, settings, authenticator, surfaces)
+    relay = RelayEndpoint(store, feed, settings, authenticator, surfaces, process_id)
     sessions = SessionRoutes(authenticator)
     chores = Chores(store, settings, authenticator)
 

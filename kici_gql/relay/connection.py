@@ -46,8 +46,7 @@ _ENDED: dict[EndReason, str] = {"revoked": "this token was revoked", "expired": 
 class Process:
     """What all connections of one process share.
 
-    `admit` counts a connection of a token and answers how to leave; it raises LimitExceeded. `orphans` are the
-    connections that ended a moment ago and may be resumed by a new process on the same host.
+    `admit` counts a connection of a token and answers how to leave; it raises LimitExceeded.
     """
 
     store: Store
@@ -57,7 +56,7 @@ class Process:
     dispatch: Dispatch
     surfaces: Surfaces
     admit: Callable[[Viewer], Callable[[], None]]
-    orphans: set[str] = field(default_factory=set)
+    process_id: str
     links: set["Connection"] = field(default_factory=set)
 
 
@@ -208,7 +207,7 @@ class Connection:
     async def _introduce(self, effect: effects.Introduce) -> list[Effect]:
         scribe = self._known_scribe()
         try:
-            await scribe.introduce(effect, self._process.orphans)
+            await scribe.introduce(effect, self._process.process_id)
         except KiciError as error:
             return self._session.close(_code_of(error), error.message)
         await self._supersede(scribe.orchestrator_id)

@@ -28,14 +28,20 @@ class RelayEndpoint:
     """An ASGI application for `websocket` scopes. `drain` before the server stops."""
 
     def __init__(
-        self, store: Store, feed: Feed, settings: Settings, auth: Authenticator, surfaces: Surfaces
+        self,
+        store: Store,
+        feed: Feed,
+        settings: Settings,
+        auth: Authenticator,
+        surfaces: Surfaces,
+        process_id: str,
     ) -> None:
         self._settings = settings
         self._tokens: Counter[str] = Counter()
         self._farewells: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
         dispatch = Dispatch(store, feed)
-        self._process = Process(store, feed, settings, auth, dispatch, surfaces, self._admit)
+        self._process = Process(store, feed, settings, auth, dispatch, surfaces, self._admit, process_id)
         self._open = self._process.links
 
     @property
@@ -48,7 +54,7 @@ class RelayEndpoint:
         if (await receive())["type"] != "websocket.connect":
             return
         from_browser = any(name == b"origin" for name, _ in scope["headers"])
-        if self._draining or from_browser or len(self._open) >= self._settings.max_connections:
+        if self._draining.is_set() or from_browser or len(self._open) >= self._settings.max_connections:
             await send({"type": "websocket.close", "code": int(Close.GOING_AWAY), "reason": "not now"})
             return
         await send({"type": "websocket.accept"})
@@ -65,15 +71,13 @@ class RelayEndpoint:
 
     async def drain(self, seconds: float) -> None:
         """End every connection: another process, or the next life of this one, takes them up again."""
-        self._draining = True
+        self._draining.set()
         for connection in self._open:
             connection.end(Close.GOING_AWAY, "the server is restarting")
         if self._open:
             await asyncio.wait(
                 [asyncio.ensure_future(each.over.wait()) for each in self._open], timeout=seconds
             )
-        for task in self._farewells:
-            task.cancel()
         await asyncio.gather(*self._farewells, return_exceptions=True)
 
     def _admit(self, viewer: Viewer) -> Callable[[], None]:
@@ -92,7 +96,7 @@ class RelayEndpoint:
 
     def _say_goodbye(self, connection: Connection) -> None:
         scribe = connection.scribe
-        if scribe is None or not scribe.connection_id or self._draining:
+        if scribe is None or not scribe.connection_id:
             return
         task = asyncio.create_task(self._farewell(scribe, connection.closed_with))
         self._farewells.add(task)
@@ -102,9 +106,9 @@ class RelayEndpoint:
         if code == GOODBYE:
             await scribe.leave("said goodbye")
             return
-        self._process.orphans.add(scribe.connection_id)
+        await scribe.let_go()
         try:
-            await asyncio.sleep(GRACE_SECONDS)
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._draining.wait()  # if it is us who end, nobody is gone
+        except TimeoutError:
             await scribe.lose(f"the connection ended (code {code})")
-        finally:
-            self._process.orphans.discard(scribe.connection_id)

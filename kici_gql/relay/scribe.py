@@ -1,7 +1,7 @@
 """Carries out what a session learned, by the same actions that mutations call."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -50,16 +50,25 @@ class Scribe:
         self.cluster_name = ""
         self.hostname = UNKNOWN
 
-    async def introduce(self, effect: Introduce, orphans: Collection[str]) -> None:
-        """Enter the orchestrator. Raises KiciError when it may not come in. `orphans`: connections that have ended."""
+    async def introduce(self, effect: Introduce, process_id: str) -> None:
+        """Enter the orchestrator, whose connection this process holds. Raises KiciError when it may not come in."""
         report = shapes.connecting(effect)
-        prepare = partial(_prepare, report=report, orphans=frozenset(orphans))
+        alone = self.call.settings.is_sqlite
+        prepare = partial(_prepare, report=report, process_id=process_id, alone=alone)
         await self.call.store.transaction(self.call.viewer.org_id, prepare, patient=True)
-        done = await orchestrators.connect(self.call, report, asked_live=True)
+        done = await orchestrators.connect(self.call, report, held_by=process_id)
         self.connection_id = done.result["connection_id"]
         self.orchestrator_id = done.result["orchestrator_id"]
         self.cluster_name = done.result["cluster_name"]
         self.hostname = report.host.hostname
+
+    async def let_go(self) -> None:
+        """The connection has ended, and another one may be on its way, made by the orchestrator or by its heir."""
+        work = partial(_let_go, connection_id=self.connection_id)
+        try:
+            await self.call.store.transaction(self.call.viewer.org_id, work)
+        except KiciError as error:
+            logger.warning("%s: the end of a connection was not noted: %s", self.cluster_name, error.message)
 
     async def leave(self, reason: str) -> None:
         """The orchestrator said goodbye. If it is back already, its new connection is another one and stays."""
@@ -203,18 +212,20 @@ def _counts_anew(connection: Connection, org_id: str, orchestrator_id: str, tota
     return cluster is not None and cluster.dead_letters != total
 
 
-def _prepare(tx: Tx, report: shapes.Connecting, orphans: frozenset[str]) -> None:
+def _prepare(tx: Tx, report: shapes.Connecting, process_id: str, *, alone: bool) -> None:
     """What has to be settled with the orchestrators that are known before another one is entered."""
     cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
     if cluster is not None:
-        _adopt(tx, cluster.id, report, orphans)
+        _adopt(tx, cluster.id, report, lambda row: _is_held(row, process_id, alone=alone))
     elif report.cluster_name is not None:
         cluster = fleet.cluster_named(tx.connection, tx.org_id, report.cluster_name)
     if cluster is not None:
         _make_way(tx, cluster.id, report.instance_id, [agent.agent_id for agent in report.agents])
 
 
-def _adopt(tx: Tx, cluster_id: str, report: shapes.Connecting, orphans: frozenset[str]) -> None:
+def _adopt(
+    tx: Tx, cluster_id: str, report: shapes.Connecting, is_held: Callable[[Orchestrator], bool]
+) -> None:
     """An orchestrator makes up a new instance id with every process; the one that stopped on its host was the same.
 
     So that a restart doesn't leave a dead orchestrator behind, the newest one of this cluster and host that is not
@@ -229,11 +240,24 @@ def _adopt(tx: Tx, cluster_id: str, report: shapes.Connecting, orphans: frozense
         if row.hostname == report.host.hostname
         and row.cluster_key == report.cluster_key
         and row.role == report.role
-        and (row.liveness not in fleet.PRESENT or row.connection_id in orphans)
+        and (row.liveness not in fleet.PRESENT or not is_held(row))
     ]
     if before:
         heir = max(before, key=lambda row: row.last_heartbeat_at)
         records.change(tx.connection, Orchestrator, heir.id, {"instance_id": report.instance_id})
+
+
+def _is_held(row: Orchestrator, process_id: str, *, alone: bool) -> bool:
+    """Whether a process of ours has its connection. Of a process that was killed only the next one can know, if it is alone."""
+    if not row.asked_live:
+        return True  # it has none
+    return row.listens_at == process_id if alone else row.listens_at is not None
+
+
+def _let_go(tx: Tx, connection_id: str) -> None:
+    row = fleet.orchestrator_of(tx.connection, tx.org_id, connection_id)
+    if row is not None:
+        records.change(tx.connection, Orchestrator, row.id, {"listens_at": None})
 
 
 def _make_way(tx: Tx, cluster_id: str, instance_id: str | None, agent_ids: Sequence[str]) -> None:

@@ -107,7 +107,8 @@ class Orchestrator(SQLModel, table=True):
 
     `due_at` is when its silence or that of one of its agents has to be judged next, or sooner; None: never by itself.
     `asked_live`: it does not report its settings, a process of ours asks it over the connection that it holds.
-    `listens_at` is the process of ours to which it came last to follow its commands; None: it follows none.
+    `listens_at` is the process of ours to which it came last to follow its commands, or that asks it; None: it follows
+    none, or nobody holds its connection any more.
     """
 
     __table_args__ = (

@@ -141,7 +141,7 @@ async def test_refused_renames_are_data(world: World) -> None:
 async def test_only_stock_orchestrators_are_renamed_by_hand(world: World) -> None:
     await world.connect("prod", "one")
     stock = connecting("prod", "two", host=host("host-2"))
-    await orchestrators.connect(world.call("ORCHESTRATOR"), stock, asked_live=True)
+    await orchestrators.connect(world.call("ORCHESTRATOR"), stock, held_by="another")
     answer = await rename(world, await cluster_id(world), "live")
     assert answer["instructions"] == [{"hostname": "host-2", "line": "kici-admin cluster-name set live"}]
 

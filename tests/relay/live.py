@@ -20,11 +20,13 @@ SECONDS = 10.0
 class Relay:
     """The endpoint of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, process_id: str = "test") -> None:
         self.world = world
         self.auth = Authenticator(world.store, world.feed.watch)
         self.surfaces = Surfaces(world.store, world.feed)
-        self.endpoint = RelayEndpoint(world.store, world.feed, world.settings, self.auth, self.surfaces)
+        self.endpoint = RelayEndpoint(
+            world.store, world.feed, world.settings, self.auth, self.surfaces, process_id
+        )
 
     @asynccontextmanager
     async def link(self, **how: Any) -> AsyncIterator["Link"]:

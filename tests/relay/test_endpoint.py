@@ -130,6 +130,43 @@ async def test_a_restarted_process_keeps_its_place(relay: Relay) -> None:
         assert cluster.name == "renamed"  # it is the cluster's id that counts
 
 
+@pytest.mark.parametrize("end", ["broken", "drained"])
+async def test_a_restarted_process_keeps_its_place_in_another_process_of_ours(
+    any_relay: Relay, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """The orchestrator was killed, or its server was, and both come back within the time that a link is missed after."""
+    monkeypatch.setattr(endpoint_module, "GRACE_SECONDS", 0.2)
+    world, other = any_relay.world, Relay(any_relay.world, "other")
+    link = Link(any_relay)
+    await link.introduce(instanceId="first")
+    [before] = await world.rows(Orchestrator)
+    if end == "broken":
+        await link.hang_up(1006)
+        await until(lambda: world.rows(Orchestrator, listens_at=None))
+    else:
+        await any_relay.close()
+        await link.task
+    async with other.link(instanceId="second"):
+        await asyncio.gather(*any_relay.endpoint._farewells)  # noqa: SLF001 - until its time is over
+        [after] = await world.rows(Orchestrator)
+        assert (after.id, after.instance_id, after.liveness) == (before.id, "second", Liveness.ONLINE)
+        assert after.listens_at == "other"
+    await other.close()
+
+
+async def test_what_a_killed_server_held_is_there_for_the_taking(relay: Relay) -> None:
+    """Nobody let go of it. With SQLite there is one process, and it knows that it holds nothing."""
+    world, next_life = relay.world, Relay(relay.world, "next life")
+    async with (
+        relay.link(instanceId="first"),
+        next_life.link(instanceId="second"),
+        next_life.link(instanceId="third"),
+    ):
+        rows = {row.instance_id: row.listens_at for row in await world.rows(Orchestrator)}
+        assert rows == {"second": "next life", "third": "next life"}, "of those that live none is taken"
+    await next_life.close()
+
+
 async def test_siblings_and_strangers(relay: Relay, clock: Clock) -> None:
     """Two of one cluster are one card; so are two unrelated ones with one name, and the elder speaks for it."""
     world = relay.world

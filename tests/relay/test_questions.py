@@ -44,7 +44,7 @@ async def orphaned(relay: Relay) -> str:
     async with relay.link():
         [row] = await world.rows(Orchestrator)
         await orchestrators.connect(
-            world.call("ORCHESTRATOR"), connecting("probe-one", row.instance_id), asked_live=True
+            world.call("ORCHESTRATOR"), connecting("probe-one", row.instance_id), held_by="another"
         )
     return await cluster_of(relay)
 
