@@ -19,10 +19,8 @@ class LiveServer(Server):
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         admin = f"kgq_{secrets.token_urlsafe(32)}"
-        database_url = f"sqlite+aiosqlite:///{folder / 'fleet.db'}"
-        super().__init__(
-            admin, database_url=database_url, bootstrap_token=admin, **{**_INTERVALS, **settings}
-        )
+        usual = {"database_url": f"sqlite+aiosqlite:///{folder / 'fleet.db'}", **_INTERVALS}
+        super().__init__(admin, bootstrap_token=admin, **{**usual, **settings})
 
     def revoke(self, token_id: str) -> None:
         document = "mutation ($id: ID!) { tokenRevoke(input: {tokenId: $id}) { __typename } }"
