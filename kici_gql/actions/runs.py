@@ -221,9 +221,11 @@ def _merge_job(ledger: Ledger, run: Run, row: Job | None, told: run_reports.Job,
         "duration_ms": told.duration_ms,
     }
     changes = _merged(row, columns, at)
-    if row is not None and set(changes) <= {"stamps"}:
+    if row is not None and not changes:
+        return row
+    if row is not None and set(changes) == {"stamps"}:
         new = turned(row, changes)
-        ledger.jobs += [new] if changes else []
+        ledger.jobs.append(new)
         return new
     if row is None:
         new = made(
@@ -261,9 +263,11 @@ def _merge_step(
         "duration_ms": told.duration_ms,
     }
     changes = _merged(row, columns, at)
-    if row is not None and set(changes) <= {"stamps"}:
+    if row is not None and not changes:
+        return row
+    if row is not None and set(changes) == {"stamps"}:
         new = turned(row, changes)
-        ledger.steps += [new] if changes else []
+        ledger.steps.append(new)
         return new
     if row is None:
         status = _end_of(job) if over else StepStatus.PENDING
