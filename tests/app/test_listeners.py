@@ -94,6 +94,7 @@ class App:
             yield
 
     async def stop(self) -> None:
+        """End it in good order; once more does no harm."""
         self.server.should_exit = True
         await self.running
         await self.http.aclose()
@@ -183,6 +184,24 @@ async def test_our_own_end_says_nothing_of_anybody(
         await polite.socket.close()
         await back.socket.close()
         await app.become(dead="ONLINE", back="LOST", polite="OFFLINE", away="ONLINE")
+
+
+async def test_several_processes_on_one_database(postgres_url: str) -> None:
+    """It comes and goes between them as a load balancer may send it; only the end of the newest connection counts."""
+    async with serving(postgres_url) as one, serving(postgres_url) as two:
+        connection = await one.connect("one")
+        witness = await one.listen(await one.connect("witness"))
+        first = await one.listen(connection)
+        second = await two.listen(connection)
+        await first.socket.close()
+        await witness.socket.close()
+        await two.become(one="ONLINE", witness="LOST")
+        third = await one.listen(connection)
+        await two.stop()
+        assert (await second.closed())[0] == 1012
+        await one.become(one="ONLINE", witness="LOST")
+        await third.socket.close()
+        await one.become(one="LOST", witness="LOST")
 
 
 async def test_a_token_that_is_revoked(sqlite_url: str) -> None:
