@@ -104,7 +104,7 @@ class Entry:
     """A run of events of one topic that one transaction appended: sequence numbers `first_seq` to `seq`.
 
     Heartbeats arrive by the dozen, so one stored entry per push instead of one per event is what keeps ingest cheap.
-    The body stays encoded until somebody reads it, and is decoded once for all readers.
+    The body stays encoded until somebody reads it, and is decoded once for all who read it then.
     """
 
     org_id: str
@@ -117,6 +117,10 @@ class Entry:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         return tuple([Event(_BY_NAME[type_], data) for type_, data in orjson.loads(self.body)])
+
+    def forget_events(self) -> None:
+        """Keep only the body; whoever reads the events from now on decodes them anew."""
+        self.__dict__.pop("events", None)
 
 
 @dataclass(frozen=True, slots=True)

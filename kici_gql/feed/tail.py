@@ -7,6 +7,9 @@ from operator import attrgetter
 
 from kici_gql.events import Entry, Topic
 
+DECODED_ENTRIES = 128
+"""As many of the newest entries stay decoded: those that live readers are at. Decoded, they take five times the memory."""
+
 _seq = attrgetter("seq")
 
 
@@ -26,6 +29,8 @@ class Tail:
         if entry.first_seq != self.last + 1:
             return entry.seq <= self.last
         self._entries.append(entry)
+        if len(self._entries) > DECODED_ENTRIES:
+            self._entries[-1 - DECODED_ENTRIES].forget_events()
         self._advance(entry.seq)
         return True
 
