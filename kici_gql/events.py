@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -131,6 +131,7 @@ class Encoded:
     body: bytes
 
 
+@lru_cache(8192)  # what is shown together happened together, and is shown to many
 def iso(moment: datetime) -> str:
     """A time as the API prints it: UTC, microseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

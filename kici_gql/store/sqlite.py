@@ -4,13 +4,16 @@ import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
 import orjson
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event
+from sqlalchemy.dialects.sqlite import DATETIME
 from sqlalchemy.engine import make_url
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from kici_gql.store.records import dumps
 from kici_gql.store.transaction import Job, Memory, Outcome, run_batch
@@ -152,6 +155,7 @@ def _engine(url: str, *, begin: str, cache_kib: int, query_only: bool = False) -
         poolclass=NullPool,  # who opens one keeps it
         hide_parameters=True,
     )
+    engine.dialect.colspecs = {**engine.dialect.colspecs, UTCDateTime: _Moment}
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -175,3 +179,31 @@ def _engine(url: str, *, begin: str, cache_kib: int, query_only: bool = False) -
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@lru_cache(8192)
+def _printed(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    if moment.utcoffset() is None:
+        raise ValueError("a time without an offset")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+@lru_cache(8192)
+def _parsed(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text is not None else None
+
+
+class _Moment(DATETIME):
+    """Times as text in UTC, as SQLModel's own type keeps them.
+
+    The rows of a page share few different times, and whatever is worked out of one is worked out once: text to time
+    and time to text was a third of the work of reading a large fleet.
+    """
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return _printed
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _parsed

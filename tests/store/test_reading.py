@@ -4,14 +4,16 @@ import asyncio
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, select, text, update
 
 from kici_gql.errors import Unavailable
 from kici_gql.settings import Settings
 from kici_gql.store import Store
-from tests.world import Clock
+from kici_gql.tables import Org, table_of
+from tests.world import Clock, World
 
 
 def one(connection: Connection) -> int:
@@ -90,6 +92,7 @@ import asyncio
 from kici_gql.app.prepare import utc_now
 from kici_gql.settings import Settings
 from kici_gql.store import Store
+from kici_gql.tables import Org, table_of
 
 async def main():
     store = Store(Settings(database_url={sqlite_url!r}), utc_now)
@@ -101,3 +104,32 @@ async def main():
 asyncio.run(main())
 """
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 3
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 11, 26, 1, 2, 3, 456, UTC),
+        datetime(2026, 11, 26, 1, 2, 3, tzinfo=timezone(timedelta(hours=-5, minutes=30))),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
+    ],
+)
+async def test_a_time_comes_back_as_it_went_in(any_world: World, moment: datetime) -> None:
+    org = table_of(Org)
+    await any_world.store.transaction(
+        None, lambda tx: tx.connection.execute(update(org).values(created_at=moment)).rowcount
+    )
+    back = await any_world.store.read(lambda connection: connection.scalars(select(org.c.created_at)).first())
+    assert back is not None
+    assert back == moment
+    assert back.utcoffset() == timedelta()
+
+
+async def test_a_time_without_an_offset_is_refused(any_world: World) -> None:
+    org = table_of(Org)
+    naive = datetime(2026, 11, 26)  # noqa: DTZ001 - on purpose
+    with pytest.raises(Unavailable):
+        await any_world.store.transaction(
+            None, lambda tx: tx.connection.execute(update(org).values(created_at=naive)).rowcount
+        )
