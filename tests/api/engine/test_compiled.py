@@ -180,6 +180,15 @@ async def test_a_hot_mutation_takes_and_refuses_what_graphql_core_does(variables
     assert len(outcomes[1][1]) <= 1, "a mutation's resolver runs once, whoever completes its answer"
 
 
+async def test_an_input_with_a_will_of_its_own_is_asked() -> None:
+    system = operations()
+    query = "mutation ($input: Call!) { call(input: $input) }"
+    prepared = system.prepare(GraphQLRequest(query, variables={"input": {"text": "hey"}}))
+    answers = {(await system.run(prepared, ALICE, "r1")).body for _ in range(3)}
+    assert prepared.operation.compilations.hot is not None
+    assert answers == {b'{"data":{"call":"HEY all"}}'}
+
+
 async def test_what_fails_again_and_again_is_left_to_graphql_core() -> None:
     zoo.Data(random.Random(5), 0).install()
     system = operations()

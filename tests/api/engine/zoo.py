@@ -152,6 +152,17 @@ class Wish:
     inner: "Wish | None" = None
 
 
+@strawberry.input
+class Call:
+    """One that its class has the last word about."""
+
+    text: str
+    to: str = "all"
+
+    def __post_init__(self) -> None:
+        self.text = self.text.upper()
+
+
 @strawberry.type
 class Query:
     @strawberry.field
@@ -185,6 +196,10 @@ class Mutation:
         if input.name == "null":
             words.append(None)  # type: ignore[arg-type]
         return Note(words=words, tag=Tag(text=input.inner.name) if input.inner else None)
+
+    @strawberry.mutation
+    async def call(self, input: Call) -> str:  # noqa: A002
+        return f"{input.text} {input.to}"
 
 
 schema = strawberry.Schema(Query, Mutation, types=[Cat, Dog], config=StrawberryConfig(scalar_map=SCALARS))

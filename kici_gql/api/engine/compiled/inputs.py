@@ -15,14 +15,17 @@ gets, for the input type behind it,
             n += 1
             …
         if len(v) != n: raise Unlike               # a field that the type does not have
-        return K1(agent_id=w0, active_jobs=w1)
+        o = new(K1)
+        o.agent_id = w0
+        o.active_jobs = w1
+        return o
 
 Only what is exactly right passes. Whatever graphql-core would coerce (a number for an ID, one item for a list), and
 whatever it would refuse, raises Unlike, and graphql-core coerces or refuses it with its own words.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, fields
 from typing import Any
 
 from graphql import (
@@ -86,7 +89,7 @@ class _Source:
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
         self._text: list[str] = []
-        self._names: dict[str, Any] = {"Unlike": Unlike, "missing": _MISSING}
+        self._names: dict[str, Any] = {"Unlike": Unlike, "missing": _MISSING, "new": object.__new__}
         self._inputs: dict[str, str] = {}
 
     def bind(self, letter: str, value: object) -> str:
@@ -137,7 +140,7 @@ class _Source:
                 f"{w} = {self.bind('e', members)}[{w}]",
             ]
         if isinstance(type_, GraphQLList):
-            item = self.define("l", [*self.checked(type_.of_type, "v"), "return v"])
+            item = self._item(type_.of_type)
             return [
                 f"if {w}.__class__ is not list: raise Unlike",
                 f"{w} = [{item}(i) for i in {w}]",
@@ -146,6 +149,12 @@ class _Source:
             return [f"{w} = {self._input(type_)}({w})"]
         raise NotCompilable(f"the input type {type_}")
 
+    def _item(self, type_: Any) -> str:
+        """Name of the function for the items of a list."""
+        if isinstance(type_, GraphQLNonNull) and isinstance(type_.of_type, GraphQLInputObjectType):
+            return self._input(type_.of_type)
+        return self.define("l", [*self.checked(type_, "v"), "return v"])
+
     def _input(self, type_: GraphQLInputObjectType) -> str:
         if type_.name in self._inputs:
             return self._inputs[type_.name]
@@ -153,8 +162,9 @@ class _Source:
         if definition is None or definition.from_input is not None or type_.is_one_of:
             raise NotCompilable(f"the input type {type_}")
         name = self._inputs[type_.name] = self.bind("c", None)
-        body, given, required = ["if v.__class__ is not dict: raise Unlike"], [], 0
+        body, required = ["if v.__class__ is not dict: raise Unlike"], 0
         lines: list[str] = []
+        given: list[tuple[str, str]] = []
         for number, (key, field) in enumerate(type_.fields.items()):
             python = (field.extensions or {})[_BACKREF]
             if isinstance(python.type, StrawberryMaybe):
@@ -163,9 +173,13 @@ class _Source:
             must = must and field.default is None
             required += must
             lines += self._field(f"w{number}", key, field.type, None if must else python)
-            given.append(f"{python.python_name}=w{number}")
+            given.append((python.python_name, f"w{number}"))
         body += [f"n = {required}", *lines, "if len(v) != n: raise Unlike"]
-        body.append(f"return {self.bind('K', definition.origin)}({', '.join(given)})")
+        kind = self.bind("K", definition.origin)
+        if _only_sets_fields(definition.origin):
+            body += [f"o = new({kind})", *(f"o.{field} = {w}" for field, w in given), "return o"]
+        else:
+            body.append(f"return {kind}({', '.join(f'{field}={w}' for field, w in given)})")
         self._text.append("\n    ".join([f"def {name}(v):", *body]))
         return name
 
@@ -185,3 +199,18 @@ class _Source:
         if field.default_factory is not MISSING:
             return f"{self.bind('d', field.default_factory)}()"
         return self.bind("d", None if field.default is MISSING else field.default)
+
+
+def _only_sets_fields(origin: Any) -> bool:
+    """Whether its constructor is the one that dataclasses write, which takes three times as long as setting the fields.
+
+    They write it as text, and a hook of the class would be called by it.
+    """
+    written = getattr(origin.__init__, "__code__", None)
+    return (
+        written is not None
+        and written.co_filename == "<string>"
+        and not hasattr(origin, "__post_init__")
+        and origin.__new__ is object.__new__
+        and all(field.init for field in fields(origin))
+    )
