@@ -65,6 +65,25 @@ def test_a_restart_in_the_middle(visit: Visit, own_org: Org) -> None:
     assert page.evaluate("window.unchanged")
 
 
+def test_a_cable_that_is_pulled_and_plugged_in_again(visit: Visit, org: Org) -> None:
+    orchestrator = org.orchestrator()
+    orchestrator.connect()
+    page = visit(f"{org.path}/diagnostics")
+    live = page.get_by_role("button", name="Connection: Live")
+    expect(live).to_be_visible()
+    expect(page.locator(".row.agent")).to_have_count(2)
+
+    page.context.set_offline(True)
+    expect(page.locator(".lost-banner")).to_contain_text("Not connected: ")  # long before silence would tell
+    orchestrator.alert("disk", "Disk of build-1 is full")
+    orchestrator.beat(8192)
+
+    page.context.set_offline(False)
+    expect(live).to_be_visible()
+    expect(page.locator(".alert")).to_contain_text("Disk of build-1 is full")
+    expect(page.locator(".row.agent").first).to_contain_text("2.0 GB")
+
+
 def test_without_websockets_the_page_is_fed_by_event_streams(visit: Visit, org: Org) -> None:
     orchestrator = org.orchestrator()
     orchestrator.connect()

@@ -10,6 +10,8 @@ const MOST_WAIT_MS = 10_000;
 const ASK_AFTER_MS = 20_000;
 const DEAD_AFTER_MS = 27_000;
 const WATCH_MS = 2000;
+/** How long the answer to a ping may take once the machine says that it has no network. */
+const DOUBT_MS = 2000;
 /** So many sockets that never opened, while plain requests get through, mean that something in between blocks them. */
 const BLOCKED_SOCKETS = 2;
 
@@ -48,6 +50,7 @@ export class Link {
     this.#clock = clock;
     setInterval(() => this.#watch(), WATCH_MS);
     addEventListener("online", () => this.retry());
+    addEventListener("offline", () => this.#doubt());
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
   }
 
@@ -196,6 +199,16 @@ export class Link {
     const silent = performance.now() - this.#heardAt;
     if (silent > DEAD_AFTER_MS) this.#transport.close(`nothing came for ${Math.round(silent / 1000)} s`);
     else if (silent > ASK_AFTER_MS) this.#transport.ping();
+  }
+
+  /** No network: for a server on this machine that means nothing, so ask it. */
+  #doubt() {
+    if (this.phase !== "live") return;
+    const [transport, asked] = [this.#transport, performance.now()];
+    transport.ping();
+    setTimeout(() => {
+      if (transport === this.#transport && this.#heardAt < asked) transport.close("there is no network");
+    }, DOUBT_MS);
   }
 
   /** Somebody looks again after a while: is the connection still what we think? */
