@@ -107,7 +107,7 @@ async def report(world: World, connection: str, org: str = "default", **parts: A
 
 async def until(found: Callable[[], Awaitable[T]]) -> T:
     """What is found, as soon as it is something."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if value := await found():
                 return value

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from broadcaster import Broadcast
+from broadcaster._base import Subscriber
 
 _log = logging.getLogger(__name__)
 
@@ -71,19 +72,26 @@ class Bus:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 await bus.connect()
-            async with bus.subscribe(_CHANNEL) as subscriber, asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._ring(bus))
-                while True:
-                    async with asyncio.timeout(SILENCE_SECONDS):
-                        event = await subscriber.get()
-                    self.connected.set()
-                    self._hear(event.message)
+            async with bus.subscribe(_CHANNEL) as subscriber:
+                try:
+                    await self._exchange(bus, subscriber)
+                finally:
+                    # Unsubscribing connects again; while the listener does so too, a socket is left open.
+                    await _end_listener(bus)
         finally:
-            # A backend that is already broken raises here too; there is nothing left to save.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(1):
-                    await bus.disconnect()
+            # What is broken already raises here too, and broadcaster then closes nothing: so its parts one by one.
+            await _quietly(bus.disconnect())
             await _end_listener(bus)
+            await _quietly(bus._backend.disconnect())  # noqa: SLF001 - nobody else holds it
+
+    async def _exchange(self, bus: Broadcast, subscriber: Subscriber) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ring(bus))
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    event = await subscriber.get()
+                self.connected.set()
+                self._hear(event.message)
 
     async def _ring(self, bus: Broadcast) -> None:
         await bus.publish(_CHANNEL, _PING)
@@ -102,6 +110,12 @@ class Bus:
         org_id, _, seq = message.rpartition(":")
         if org_id and seq.isdigit():
             self._on_ring(org_id, int(seq))
+
+
+async def _quietly(ending: Awaitable[None]) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1):
+            await ending
 
 
 async def _end_listener(bus: Broadcast) -> None:

@@ -202,7 +202,7 @@ async def test_a_chore_that_fails_is_done_again(
 
         monkeypatch.setattr(chores, "_sweep", failing)
         chores.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while calls < 3:  # noqa: ASYNC110 - there is nothing to wait on
                 await asyncio.sleep(0.01)
         await chores.stop()

@@ -60,7 +60,7 @@ class App:
         return {each["instanceId"]: each["liveness"]["state"] for each in nodes}
 
     async def become(self, **states: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.states() != states:  # noqa: ASYNC110 - there is nothing to wait on
                 await asyncio.sleep(0.01)
 

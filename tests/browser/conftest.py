@@ -13,7 +13,7 @@ from tests.browser.fake_orchestrator import FakeOrchestrator
 from tests.examples.live_server import LiveServer
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 # Nobody beats by himself here: a slow machine must not make agents late before a test looks at them.
 CALM = {"heartbeat_interval_seconds": "30", "lost_after_seconds": "600"}

@@ -29,7 +29,7 @@ def frame(cursor: str) -> dict[str, Any]:
 
 async def take(server: ScriptedServer, operations: dict[str, str], count: int) -> list[Delivery | Dropped]:
     taken: list[Delivery | Dropped] = []
-    async with asyncio.timeout(10), aclosing(follow(server.url, "kgq_x", operations, {"org": "o"})) as items:
+    async with asyncio.timeout(60), aclosing(follow(server.url, "kgq_x", operations, {"org": "o"})) as items:
         async for item in items:
             taken.append(item)
             if len(taken) == count:

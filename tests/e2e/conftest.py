@@ -1,5 +1,8 @@
 import asyncio
 import json
+import logging
+import os
+import random
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -29,6 +32,14 @@ async def serve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
     yield start
     for server in servers:
         await asyncio.to_thread(server.stop)
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Chance, and the same chance again in a run with the SEED that pytest shows where a test fails."""
+    seed = int(os.environ.get("SEED", random.randrange(1_000_000)))
+    logging.getLogger(__name__).warning("SEED=%d", seed)
+    return random.Random(seed)
 
 
 class NodeFollower:

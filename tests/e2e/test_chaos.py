@@ -121,13 +121,11 @@ def clients(proxy: Proxy) -> list[tuple[Believer, AsyncIterator[Frame]]]:
 
 
 async def test_every_client_ends_with_what_the_server_knows(
-    sqlite_url: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, serve: Serve, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resuming, "FIRST_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(resuming, "MOST_WAIT_SECONDS", 0.2)
     monkeypatch.setattr(resuming, "SILENCE_SECONDS", 10)
-    seed = random.randrange(1_000_000)
-    rng = random.Random(seed)
     server = await serve(sqlite_url, bookmark_seconds="0.2")
     async with pushing(server) as push, between(server.port, rng) as proxy:
         following = clients(proxy)
@@ -146,13 +144,13 @@ async def test_every_client_ends_with_what_the_server_knows(
     stories = {tuple(believer.heard) for believer in believers if believer.query == INFRASTRUCTURE}
     longest = max(stories, key=len)
     for believer in believers:
-        assert set(believer.kinds[1:]) <= {"EVENTS", "BOOKMARK"}, f"seed {seed}: {believer.kinds[:3]}"
+        assert set(believer.kinds[1:]) <= {"EVENTS", "BOOKMARK"}, believer.kinds[:3]
         if believer.query == HEARTBEATS:
             check_figures(believer, wanted, figures)
         else:
-            assert unresolved(believer.known) == unresolved(wanted), f"seed {seed}"
+            assert unresolved(believer.known) == unresolved(wanted)
     for story in stories:
-        assert story == longest[len(longest) - len(story) :], f"seed {seed}: each event once, in order"
+        assert story == longest[len(longest) - len(story) :], "each event once, in order"
 
 
 async def arrived(believers: list[Believer], head: str, tasks: list[asyncio.Task[None]]) -> None:

@@ -97,12 +97,12 @@ async def test_killed_in_the_middle_of_pushes(
     database_url: str,
     serve: Serve,
     clock: Clock,
+    rng: random.Random,
     monkeypatch: pytest.MonkeyPatch,
     follow_with_node: Callable[..., Awaitable[AsyncIterator[dict[str, Any]]]],
 ) -> None:
     monkeypatch.setattr(resuming, "FIRST_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(resuming, "MOST_WAIT_SECONDS", 0.3)
-    rng = random.Random()
     server = await serve(database_url)
     answer = server.execute(
         CONNECT, secret_of("ORCHESTRATOR"), input={"clusterName": "prod", "version": "1", "host": HOST}
@@ -158,6 +158,7 @@ async def test_killed_in_the_middle_of_pushes(
 
 
 LIVE, FROZEN = 100, 20
+SPARE_SECONDS = 12  # for a busy machine; by themselves they would hold it up for 20 s or for ever
 LARGE = "subscription {{ alerts {{ events {{ ... on AlertChanged {{ alert {{ {} }} }} }} }} }}".format(
     " ".join(f"m{number}: message" for number in range(45))
 )
@@ -170,7 +171,7 @@ async def test_asked_to_stop_among_frozen_clients(
     monkeypatch.setattr(resuming, "FIRST_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(resuming, "MOST_WAIT_SECONDS", 0.3)
     token = secret_of("VIEWER")
-    server = await serve(sqlite_url)
+    server = await serve(sqlite_url, shutdown_seconds="4")
     answer = server.execute(
         CONNECT, secret_of("ORCHESTRATOR"), input={"clusterName": "prod", "version": "1", "host": HOST}
     )
@@ -190,12 +191,12 @@ async def test_asked_to_stop_among_frozen_clients(
     pushing = asyncio.create_task(push(texts[130:]))
     began = time.monotonic()
     server.terminate()
-    assert await asyncio.to_thread(server.wait, 30) in {0, -signal.SIGTERM}
-    assert time.monotonic() - began < 10, "shutdown_seconds"
+    assert await asyncio.to_thread(server.wait, 60) in {0, -signal.SIGTERM}
+    assert time.monotonic() - began < 4 + SPARE_SECONDS, "shutdown_seconds"
     await asyncio.to_thread(server.start)
     await pushing
     await pusher.push(["the end"])
-    await asyncio.wait_for(asyncio.gather(*following), 60)
+    await asyncio.wait_for(asyncio.gather(*following), 120)
     for each in followers:
         assert each.messages == [*texts, "the end"], f"{each.name}: every event exactly once, in order"
         assert each.kinds["SNAPSHOT"] == 1

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.api.transport.serving import Client
 from tests.e2e.conftest import Serve
 from tests.e2e.servers import ServerProcess
+from tests.promised import kept
 from tests.world import secret_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -68,33 +69,37 @@ async def test_a_revoked_token_ends_its_streams_in_another_process_too(
     one, two = await asyncio.gather(
         serve(postgres_url, broadcast_url=redis_url), serve(postgres_url, broadcast_url=redis_url)
     )
-    token_id, token = one.token("VIEWER")
-    async with (
-        socket_of(one, token) as here,
-        socket_of(two, token) as there,
-        socket_of(two, secret_of("VIEWER")) as other,
-    ):
-        for client in (here, there, other):
-            await client.subscribe(WATCH)
-            assert (await client.hear())["type"] == "next"
-        heard: list[str] = []
-        events = asyncio.create_task(event_stream(two, token, heard))
-        while not any("SNAPSHOT" in line for line in heard):  # noqa: ASYNC110 - there is nothing to wait on
-            await asyncio.sleep(0.01)
-        await asyncio.to_thread(one.execute, REVOKE, id=token_id)
-        revoked = time.monotonic()
-        async with asyncio.timeout(30):
-            ends = await asyncio.gather(closing(here), closing(there))
-            ended = await events
-        assert [code for code, _ in ends] == [4410, 4410]
-        assert max(*(at for _, at in ends), ended) - revoked < 1
-        await other.subscribe(WATCH)
-        assert (await other.hear())["type"] == "next", "other tokens stay"
-    payload, headers = {"query": "{ viewer { scope } }"}, {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(timeout=30) as http:
-        for server in (one, two):
-            answer = await http.post(f"{server.url}/graphql", json=payload, headers=headers)
-            assert answer.status_code == 401
+
+    async def attempt() -> float:
+        token_id, token = one.token("VIEWER")
+        async with (
+            socket_of(one, token) as here,
+            socket_of(two, token) as there,
+            socket_of(two, secret_of("VIEWER")) as other,
+        ):
+            for client in (here, there, other):
+                await client.subscribe(WATCH)
+                assert (await client.hear())["type"] == "next"
+            heard: list[str] = []
+            events = asyncio.create_task(event_stream(two, token, heard))
+            while not any("SNAPSHOT" in line for line in heard):  # noqa: ASYNC110 - there is nothing to wait on
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(one.execute, REVOKE, id=token_id)
+            revoked = time.monotonic()
+            async with asyncio.timeout(60):
+                ends = await asyncio.gather(closing(here), closing(there))
+                ended = await events
+            assert [code for code, _ in ends] == [4410, 4410]
+            await other.subscribe(WATCH)
+            assert (await other.hear())["type"] == "next", "other tokens stay"
+        payload, headers = {"query": "{ viewer { scope } }"}, {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(timeout=30) as http:
+            for server in (one, two):
+                answer = await http.post(f"{server.url}/graphql", json=payload, headers=headers)
+                assert answer.status_code == 401
+        return max(*(at for _, at in ends), ended) - revoked
+
+    assert await kept(1, attempt)
 
 
 async def test_a_cursor_of_one_process_and_transport_resumes_on_another(
@@ -130,10 +135,15 @@ async def test_asked_to_stop_with_open_sockets(
     workers: int, request: pytest.FixtureRequest, serve: Serve
 ) -> None:
     if workers == 1:
-        server = await serve(request.getfixturevalue("sqlite_url"))
+        server = await serve(request.getfixturevalue("sqlite_url"), shutdown_seconds="30")
     else:
         bus = request.getfixturevalue("redis_url")
-        server = await serve(request.getfixturevalue("postgres_url"), broadcast_url=bus, workers=str(workers))
+        server = await serve(
+            request.getfixturevalue("postgres_url"),
+            broadcast_url=bus,
+            workers=str(workers),
+            shutdown_seconds="30",
+        )
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(socket_of(server, secret_of("VIEWER"))) for _ in range(20)]
         for client in clients:
@@ -151,8 +161,8 @@ async def test_asked_to_stop_with_open_sockets(
         assert {client.socket.close_reason for client in clients} == {farewell}
         await events
         # uvicorn ends by the signal that it was sent, once everything is in order.
-        assert await asyncio.to_thread(server.wait, 20) in {0, -signal.SIGTERM}
-        assert time.monotonic() - began < 10, "shutdown_seconds"
+        assert await asyncio.to_thread(server.wait, 60) in {0, -signal.SIGTERM}
+        assert time.monotonic() - began < 30, "shutdown_seconds"
 
 
 async def test_what_the_metrics_tell_of_subscriptions_and_links(sqlite_url: str, serve: Serve) -> None:

@@ -30,7 +30,7 @@ async def raw_agent(
         yield process, reader, writer
     finally:
         writer.close()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 60)
 
 
 async def test_it_introduces_itself_and_beats_with_its_own_figures(examples: Path) -> None:
@@ -49,14 +49,14 @@ async def test_it_introduces_itself_and_beats_with_its_own_figures(examples: Pat
 async def test_it_ends_when_told_to(examples: Path) -> None:
     async with raw_agent(examples) as (process, _, writer):
         writer.write(encode(Stop("enough")))
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_it_ends_when_its_orchestrator_is_gone(examples: Path) -> None:
     async with raw_agent(examples) as (process, reader, writer):
         await reader.readline()
         writer.close()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_it_ends_on_sigterm_and_ignores_ctrl_c(examples: Path) -> None:
@@ -67,7 +67,7 @@ async def test_it_ends_on_sigterm_and_ignores_ctrl_c(examples: Path) -> None:
         for _ in range(3):
             assert isinstance(decode_from_agent(await reader.readline()), Beat)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_it_declines_what_it_does_not_know_and_lives_on(examples: Path) -> None:
@@ -84,7 +84,7 @@ async def test_by_hand_it_says_what_is_wrong(examples: Path) -> None:
         sys.executable, str(examples / "local_agent.py"), "--agent-id=a",
         stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, complaint = await asyncio.wait_for(process.communicate(), 10)
+    _, complaint = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert b"not the channel of an orchestrator" in complaint
     assert b"Traceback" not in complaint

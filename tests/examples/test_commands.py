@@ -181,7 +181,7 @@ async def orchestrator(
         yield it
     finally:
         it.stop("the test is over")
-        await asyncio.wait_for(asyncio.shield(task), 15)
+        await asyncio.wait_for(asyncio.shield(task), 60)
 
 
 def reports(server: ScriptedServer) -> list[Answer]:

@@ -92,7 +92,7 @@ async def agent(concurrency: int = 1) -> AsyncIterator[Peer]:
         yield peer
     finally:
         writer.close()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 60)
         listening.cancel()
 
 

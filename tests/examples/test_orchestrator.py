@@ -45,7 +45,7 @@ async def orchestrator(
         yield it, task
     finally:
         it.stop("the test is over")
-        await asyncio.wait_for(asyncio.wait({task}), 10)
+        await asyncio.wait_for(asyncio.wait({task}), 60)
 
 
 async def test_it_introduces_itself_beats_and_says_goodbye(
@@ -54,7 +54,7 @@ async def test_it_introduces_itself_beats_and_says_goodbye(
     async with orchestrator(server, tmp_path, agents=2) as (it, task):
         await eventually(lambda: len(server.sent("Heartbeat")) >= 3)
         it.stop("stopped by SIGTERM")
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
     (hello,) = server.sent("Connect")
     assert hello["clusterName"] == "lab"
     assert [agent["agentId"] for agent in hello["agents"]] == ["a-1", "a-2"]
@@ -171,7 +171,7 @@ async def test_what_is_wrong_with_itself_ends_it(server: ScriptedServer, tmp_pat
     server.answers["Connect"] = [no("UNAVAILABLE", retryable=True), no("INVALID_INPUT")]
     async with orchestrator(server, tmp_path, agents=0) as (_, task):
         with pytest.raises(Refused) as refused:
-            await asyncio.wait_for(asyncio.shield(task), 10)
+            await asyncio.wait_for(asyncio.shield(task), 60)
     assert refused.value.code == "INVALID_INPUT"
     assert "h" in str(refused.value)
 
@@ -181,7 +181,7 @@ async def test_a_refused_token_ends_it(code: int, server: ScriptedServer, tmp_pa
     server.init_close_code = code
     async with orchestrator(server, tmp_path) as (it, task):
         with pytest.raises(TokenRefused):
-            await asyncio.wait_for(asyncio.shield(task), 10)
+            await asyncio.wait_for(asyncio.shield(task), 60)
     assert it.scaler.active_agents == 0
 
 
@@ -192,7 +192,7 @@ async def test_a_link_is_down_when_the_server_is_and_not_before(server: Scripted
         assert not down.done()
         link.check()
         await server.close()
-        await asyncio.wait_for(down, 5)
+        await asyncio.wait_for(down, 60)
         with pytest.raises(LinkDown):
             link.check()
 

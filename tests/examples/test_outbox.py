@@ -42,7 +42,7 @@ async def delivering(outbox: Outbox, server: Server) -> AsyncIterator[None]:
     task = asyncio.create_task(outbox.deliver(server, "c-1"))
     try:
         yield
-        await asyncio.wait_for(outbox.emptied(), 5)
+        await asyncio.wait_for(outbox.emptied(), 60)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -22,7 +22,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def take(server: ScriptedServer, count: int, drops: list[str] | None = None) -> list[Frame]:
     taken: list[Frame] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         note = drops.append if drops is not None else print
         async for one in frames(server.url, "kgq_x", DOCUMENT, {"org": "default"}, on_drop=note):
             taken.append(one)

@@ -113,11 +113,13 @@ async def test_a_click_becomes_a_live_run_with_its_lines(work: Workbench) -> Non
     await asyncio.sleep(0.5)
     began = time.monotonic()
     answer = await asyncio.to_thread(work.run_now, "ticks")
-    assert time.monotonic() - began < 2  # 300 ms on an idle machine
+    assert (
+        time.monotonic() - began < 10
+    )  # 300 ms on an idle machine; a command that nobody takes waits for 60 s
     assert answer["run"]["status"] == "PENDING"
     run_id = answer["run"]["id"]
     await asyncio.to_thread(until, lambda: work.run(run_id)["jobs"])
-    lines = await asyncio.wait_for(read_log(run_id), 20)
+    lines = await asyncio.wait_for(read_log(run_id), 60)
     assert lines == [f"tick {number}" for number in range(1, 7)]
     assert arrivals[-1] - arrivals[0] > 0.4  # while it ran, not at its end
     run = await asyncio.to_thread(work.ended, run_id)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import secrets
-import time
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +17,7 @@ from tests.world import Clock, World, world_of
 Rings = list[tuple[str, int]]
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is nothing to wait on
             await asyncio.sleep(0.005)
@@ -27,13 +26,13 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "RING_SECONDS", 0.1)
-    monkeypatch.setattr(bus_module, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(bus_module, "_CHANNEL", f"kici_gql_{secrets.token_hex(4)}")
 
 
 @pytest.fixture
-def named_redis_url(redis_url: str) -> str:
-    """Connections that can be told from those of others on the same Redis."""
+def named_redis_url(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Connections that can be told from those of others on the same Redis, to be cut; that they were is noticed soon."""
+    monkeypatch.setattr(bus_module, "SILENCE_SECONDS", 0.5)
     return f"{redis_url}?client_name=kgq-{secrets.token_hex(4)}"
 
 
@@ -41,7 +40,7 @@ async def test_a_ring_is_heard(broadcast_url: str) -> None:
     rings: Rings = []
     bus = Bus(broadcast_url, lambda *ring: rings.append(ring))
     await bus.open()
-    await asyncio.wait_for(bus.connected.wait(), 5)
+    await asyncio.wait_for(bus.connected.wait(), 60)
     bus.ring("org_1", 7)
     bus.ring("org_2", 1)
     await until(lambda: len(rings) == 2)
@@ -53,7 +52,7 @@ async def test_many_rings_become_few(broadcast_url: str) -> None:
     rings: Rings = []
     bus = Bus(broadcast_url, lambda *ring: rings.append(ring))
     await bus.open()
-    await asyncio.wait_for(bus.connected.wait(), 5)
+    await asyncio.wait_for(bus.connected.wait(), 60)
     for number in range(1000):
         bus.ring("org_1", number)
     await until(lambda: rings)
@@ -68,7 +67,7 @@ async def test_two_processes_hear_each_other(redis_url: str) -> None:
     for bus in buses:
         await bus.open()
     for bus in buses:
-        await asyncio.wait_for(bus.connected.wait(), 5)
+        await asyncio.wait_for(bus.connected.wait(), 60)
     for number, bus in enumerate(buses):
         bus.ring(f"org_{number}", 1)
     await until(lambda: all(len(set(each)) == 2 for each in heard))
@@ -83,23 +82,24 @@ async def test_a_bus_that_is_not_there_is_tried_again(monkeypatch: pytest.Monkey
     bus.ring("org_1", 1)
     await until(lambda: bus.restarts > 2)
     assert not bus.connected.is_set()
-    started = time.monotonic()
-    await bus.close()
-    assert time.monotonic() - started < 1
+    async with asyncio.timeout(bus_module.SILENCE_SECONDS):
+        await bus.close()
 
 
 async def test_a_bus_that_breaks_is_connected_anew(named_redis_url: str) -> None:
     rings: Rings = []
     bus = Bus(named_redis_url, lambda *ring: rings.append(ring))
     await bus.open()
-    await asyncio.wait_for(bus.connected.wait(), 5)
-    for round_ in range(2):
+    await asyncio.wait_for(bus.connected.wait(), 60)
+    for seq in (10, 11):
+        before = bus.restarts
         await kill_all(named_redis_url)
-        await until(lambda: bus.restarts > round_)  # noqa: B023
-        await until(bus.connected.is_set)
-        rings.clear()
-        bus.ring("org_1", 10 + round_)
-        await until(lambda: ("org_1", 10 + round_) in rings)  # noqa: B023
+        await until(lambda: bus.restarts > before)  # noqa: B023
+        while ("org_1", seq) not in rings:
+            bus.ring(
+                "org_1", seq
+            )  # again and again: a busy machine may take longer than the bus has patience
+            await asyncio.sleep(0.01)
     await bus.close()
 
 
@@ -124,19 +124,19 @@ async def listen(world: World, cursor: Cursor, until_seq: int) -> list[int]:
     return found
 
 
-async def test_two_processes_see_each_others_events_quickly(
-    postgres_url: str, redis_url: str, clock: Clock
+async def test_two_processes_see_each_others_events_by_the_bell(
+    postgres_url: str, redis_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Well below the slow look (5 s): the bell does it."""
+    monkeypatch.setattr("kici_gql.feed.feed.LOOK_SECONDS", 600)
     settings = Settings(database_url=postgres_url, broadcast_url=redis_url)
     async with world_of(settings, clock) as one, world_of(settings, clock) as two:
         for world in (one, two):
-            await asyncio.wait_for(world.feed.bus.connected.wait(), 5)
+            await asyncio.wait_for(world.feed.bus.connected.wait(), 60)
         start = await two.feed.head(two.org_id)
         readers = [asyncio.create_task(listen(world, start, 40)) for world in (one, two)]
         pushes = [(one, two)[n % 2].append(Event(EventType.ALERT_CHANGED, {"n": n})) for n in range(40)]
         await asyncio.gather(*pushes)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             assert await asyncio.gather(*readers) == [list(range(1, 41))] * 2
 
 
@@ -146,7 +146,7 @@ async def test_who_reads_heartbeats_is_noticed_in_every_process(
     settings = Settings(database_url=sqlite_url, broadcast_url=broadcast_url)
     async with world_of(settings, clock) as one, world_of(settings, clock) as two:
         for world in (one, two):
-            await asyncio.wait_for(world.feed.bus.connected.wait(), 5)
+            await asyncio.wait_for(world.feed.bus.connected.wait(), 60)
         head = await one.feed.head(one.org_id)
         await one.feed.after(one.org_id, head, (Topic.ALERTS, Topic.COMMANDS), 10)
         assert not one.feed.watched(one.org_id)
@@ -164,14 +164,14 @@ async def test_a_bus_that_breaks_mid_stream_leaves_no_gap(
     settings = Settings(database_url=postgres_url, broadcast_url=named_redis_url)
     async with world_of(settings, clock) as one, world_of(settings, clock) as two:
         for world in (one, two):
-            await asyncio.wait_for(world.feed.bus.connected.wait(), 5)
+            await asyncio.wait_for(world.feed.bus.connected.wait(), 60)
         start = await two.feed.head(two.org_id)
         reader = asyncio.create_task(listen(two, start, 60))
         for n in range(60):
             await one.append(Event(EventType.ALERT_CHANGED, {"n": n}))
             if n % 20 == 10:
                 await kill_all(named_redis_url)
-        assert await asyncio.wait_for(reader, 10) == list(range(1, 61))
+        assert await asyncio.wait_for(reader, 60) == list(range(1, 61))
         for world in (one, two):
             await until(lambda: world.feed.bus.restarts > 0)  # noqa: B023
 
@@ -179,9 +179,7 @@ async def test_a_bus_that_breaks_mid_stream_leaves_no_gap(
 async def test_nothing_is_left_of_a_bus_that_could_not_connect(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus("redis://127.0.0.1:1", lambda *_: None)
     await bus.open()
-    async with asyncio.timeout(10):
-        while bus.restarts < 2:  # noqa: ASYNC110 - there is nothing to wait on
-            await asyncio.sleep(0.01)
+    await until(lambda: bus.restarts >= 2)
     await bus.close()
     gc.collect()
     assert not any("pending" in record.message for record in caplog.records)

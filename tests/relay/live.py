@@ -14,7 +14,7 @@ from tests.relay.recorded import AUTH, REGISTER, USUAL_ANSWERS, Frame
 from tests.world import World, secret_of
 
 TOKEN = secret_of("ORCHESTRATOR")
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 class Relay:

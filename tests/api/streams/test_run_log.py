@@ -38,7 +38,7 @@ class Reader:
         self.cursors: list[str] = []
 
     async def to_the_end(self) -> int:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 frame = await anext(self.frames)
                 end = self.take(frame)
@@ -47,7 +47,7 @@ class Reader:
                 await asyncio.sleep(self.pause)
 
     async def until(self, line: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not self.lines or self.lines[-1] < line:
                 self.take(await anext(self.frames))
 

@@ -31,7 +31,7 @@ COMMANDS = """subscription ($connection: String!, $after: Cursor) { commands(con
 
 
 async def take(frames: AsyncIterator[Frame]) -> Frame:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (frame := await anext(frames))["kind"] == "BOOKMARK":
             pass
     return frame
