@@ -13,7 +13,7 @@ from kici_gql.actions import commands, presence, workflows
 from kici_gql.auth import Authenticator
 from kici_gql.errors import Unavailable
 from kici_gql.settings import Settings
-from kici_gql.store import Store, Tx, alerts, audit, fleet, log, logs, orgs, questions
+from kici_gql.store import Store, Tx, alerts, audit, fleet, log, logs, orgs, questions, runs
 from kici_gql.store import commands as command_store
 from kici_gql.store import workflows as workflow_store
 
@@ -25,6 +25,7 @@ LOOK_SECONDS = 0.75
 """Revoked tokens are looked for this often: a revocation ends its streams within a second, whatever became of the bell."""
 HOUSEKEEPING_SECONDS = 60.0
 _CHUNK = 2000  # rows removed by one transaction: it must not hold up a heartbeat
+_CHUNK_OF_RUNS = 200  # each with its jobs and steps
 
 
 class Chores:
@@ -68,28 +69,20 @@ class Chores:
         return LOOK_SECONDS
 
     async def _housekeep(self) -> float:
-        now = self._store.now()
         for org_id, used in _by_org(self._authenticator.take_used()).items():
             await self._store.transaction(org_id, partial(_note_use, used=used))
         for org in await self._store.read(orgs.all_orgs):
-            trim = partial(
-                _trim, settings=self._settings, older_than=now - _hours(self._settings.log_retention_hours)
-            )
-            removed = _CHUNK
-            while removed == _CHUNK:
-                removed = await self._store.transaction(org.id, trim, patient=True)
-            trim_logs = partial(
-                _trim_logs, older_than=now - timedelta(days=self._settings.run_log_retention_days)
-            )
-            removed = _CHUNK
-            while removed == _CHUNK:
-                removed = await self._store.transaction(org.id, trim_logs, patient=True)
-        removed = _CHUNK
-        while removed >= _CHUNK:
-            forget = partial(_forget, settings=self._settings)
-            removed = await self._store.transaction(None, forget, patient=True)
+            await self._remove(org.id, partial(_trim, settings=self._settings))
+            await self._remove(org.id, partial(_trim_logs, settings=self._settings))
+            await self._remove(org.id, partial(_trim_runs, settings=self._settings), _CHUNK_OF_RUNS)
+        await self._remove(None, partial(_forget, settings=self._settings))
         await self._store.transaction(None, _forget_questions)
         return HOUSEKEEPING_SECONDS
+
+    async def _remove(self, org_id: str | None, trim: Callable[[Tx], int], portion: int = _CHUNK) -> None:
+        """Remove portion by portion, until there are no more."""
+        while await self._store.transaction(org_id, trim, patient=True) >= portion:
+            pass
 
 
 class _Due(NamedTuple):
@@ -127,18 +120,25 @@ async def _forever(chore: Callable[[], Awaitable[float]]) -> None:
         await asyncio.sleep(max(0.02, seconds))
 
 
-def _trim(tx: Tx, settings: Settings, older_than: datetime) -> int:
+def _trim(tx: Tx, settings: Settings) -> int:
+    older_than = tx.now - timedelta(hours=settings.log_retention_hours)
     return log.trim(tx.connection, tx.org_id, older_than, settings.log_retention_events, _CHUNK)
 
 
-def _trim_logs(tx: Tx, older_than: datetime) -> int:
+def _trim_logs(tx: Tx, settings: Settings) -> int:
+    older_than = tx.now - timedelta(days=settings.run_log_retention_days)
     return logs.trim(tx.connection, tx.org_id, older_than, _CHUNK)
+
+
+def _trim_runs(tx: Tx, settings: Settings) -> int:
+    ended_before = tx.now - timedelta(days=settings.run_retention_days)
+    return runs.trim(tx.connection, tx.org_id, ended_before, _CHUNK_OF_RUNS)
 
 
 def _forget(tx: Tx, settings: Settings) -> int:
     return audit.forget(
         tx.connection,
-        keys_before=tx.now - _hours(settings.idempotency_hours),
+        keys_before=tx.now - timedelta(hours=settings.idempotency_hours),
         audit_before=tx.now - timedelta(days=settings.audit_retention_days),
         limit=_CHUNK,
     )
@@ -162,7 +162,3 @@ def _by_org(used: dict[str, tuple[str, datetime]]) -> dict[str, dict[str, dateti
 
 def _seconds_until(due: datetime, now: datetime) -> float:
     return max(0.0, (due - now).total_seconds())
-
-
-def _hours(hours: int) -> timedelta:
-    return timedelta(hours=hours)

@@ -5,16 +5,28 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kici_gql.store.prepared import prepared_upsert
 from kici_gql.store.records import fetch_all, fetch_one, listed
-from kici_gql.tables import Job, JobFigures, Run, RunBucket, RunStatus, Step, table_of
+from kici_gql.tables import Job, JobFigures, LogChunk, Run, RunBucket, RunStatus, Step, table_of
 
 _run = table_of(Run)
 _job = table_of(Job)
 _step = table_of(Step)
+_chunk = table_of(LogChunk)
 _bucket = table_of(RunBucket)
 _figures = table_of(JobFigures)
 
@@ -147,3 +159,20 @@ def find_job(connection: Connection, org_id: str, run: str, job: str) -> Job | N
         .limit(1)
     )
     return fetch_one(connection, query, Job)
+
+
+def trim(connection: Connection, org_id: str, ended_before: datetime, limit: int) -> int:
+    """Remove at most `limit` runs that ended long ago, with all that belongs to them. Returns how many went."""
+    old = select(_run.c.id).where(
+        _run.c.org_id == org_id,
+        _run.c.queued_at < ended_before,  # an index knows this; when a run ended may never have been told
+        _run.c.updated_at < ended_before,
+        _run.c.status.not_in(ACTIVE),
+    )
+    doomed = connection.scalars(old.order_by(_run.c.queued_at).limit(limit)).all()
+    if doomed:
+        for table in (_chunk, _step, _job):
+            connection.execute(delete(table).where(table.c.run_id.in_(doomed)))
+        connection.execute(delete(_run).where(_run.c.id.in_(doomed)))
+    connection.execute(delete(_bucket).where(_bucket.c.org_id == org_id, _bucket.c.start < ended_before))
+    return len(doomed)

@@ -117,7 +117,7 @@ class LogChunk(SQLModel, table=True):
     """Consecutive log lines of one step, `first_line` to `last_line`, as a JSON list. Chunks of a step never overlap."""
 
     __tablename__ = "log_chunk"
-    __table_args__ = (Index("log_chunk_at", "org_id", "at"),)
+    __table_args__ = (Index("log_chunk_at", "org_id", "at"), Index("log_chunk_run", "run_id"))
 
     job_id: str = Field(primary_key=True, foreign_key="job.id")
     step: int = Field(primary_key=True)

@@ -16,7 +16,19 @@ from kici_gql.auth import Authenticator
 from kici_gql.errors import InvalidInput, Unavailable
 from kici_gql.events import Event, EventType
 from kici_gql.settings import Settings
-from kici_gql.tables import Audit, Idempotency, Token
+from kici_gql.tables import (
+    Audit,
+    Idempotency,
+    Job,
+    JobStatus,
+    LogChunk,
+    Run,
+    RunBucket,
+    RunStatus,
+    Step,
+    Token,
+)
+from tests.running import cluster, job_of, part_of, run_of, step_of
 from tests.world import Clock, World, secret_of, world_of
 
 
@@ -155,6 +167,26 @@ async def test_what_is_too_much_goes(any_world: World) -> None:
             await any_world.append(*[Event(EventType.ALERT_CHANGED, {"id": str(number)})] * 100)
     await housekeep(any_world, log_retention_events=1000)
     assert len(await any_world.events()) == 1000
+
+
+async def test_old_runs_go_with_all_that_is_theirs(any_world: World, clock: Clock) -> None:
+    home = await cluster(any_world)
+    job = job_of(status=JobStatus.RUNNING, steps=[step_of(0)])
+    await home.report(
+        *(run_of(f"old-{n}", RunStatus.RUNNING, jobs=[job], queued_at=clock()) for n in range(3))
+    )
+    await home.log(part_of(0, ["a line"], run="old-0"))
+    await home.report(run_of("old-0", RunStatus.SUCCESS), run_of("old-1", RunStatus.FAILED))
+    clock.advance(32 * 86_400)
+    await home.report(run_of("new", RunStatus.SUCCESS, jobs=[job], queued_at=clock()))
+    await housekeep(any_world, run_retention_days=31, run_log_retention_days=100)
+    runs = {run.id: run.external_id for run in await any_world.rows(Run)}
+    assert sorted(runs.values()) == ["new", "old-2"], "what has not ended is not old"
+    for table in (Job, Step):
+        assert {row.run_id for row in await any_world.rows(table)} == set(runs)
+    assert await any_world.rows(LogChunk) == []
+    [bucket] = await any_world.rows(RunBucket)
+    assert bucket.succeeded == 1
 
 
 async def test_what_is_fresh_stays(any_world: World) -> None:
