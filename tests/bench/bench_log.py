@@ -4,7 +4,7 @@ The lines are pushed through the mutation. A live and a slow reader watch from t
 """
 
 import http.client
-import sys
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from tests.bench.fleet import ADMIN_TOKEN
-from tests.bench.harness import Peer, headline, percentile, pin_client, python_peer, serving, table
+from tests.bench.harness import Peer, headline, percentile, pin_client, python_peer, repeats, serving, table
 from tests.bench.load import post
 
 LINES, PART = 1_000_000, 1000
@@ -37,11 +37,12 @@ HOST = {
 
 
 def main() -> None:
-    total = int(sys.argv[1]) if sys.argv[1:] else LINES
+    total = int(os.environ.get("BENCH_LINES", LINES))
     headline(f"One run that prints {total:,} lines")
     pin_client()
-    with serving(python_peer("ours")) as peer:
-        _measure(peer, total)
+    for _ in range(repeats()):
+        with serving(python_peer("ours")) as peer:
+            _measure(peer, total)
 
 
 class Reader(threading.Thread):

@@ -6,8 +6,8 @@ server takes them. Memory is the JavaScript heap after a forced collection, so t
 """
 
 import itertools
+import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ import httpx
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from tests.bench.fleet import ADMIN_TOKEN, AGENTS, ORCHESTRATORS, populate
-from tests.bench.harness import headline, python_peer, serving, table
+from tests.bench.harness import headline, python_peer, repeats, serving, table
 
 CHROMIUM = "/usr/bin/chromium"
 SMOOTH_SECONDS, BEAT_SECONDS = 60.0, 2.0
@@ -168,8 +168,12 @@ def metric(session: CDPSession, name: str) -> float:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if sys.argv[1:] else SMOOTH_SECONDS
     headline(f"The page with {ORCHESTRATORS * AGENTS:,} agents on {ORCHESTRATORS} orchestrators")
+    for _ in range(repeats()):
+        _measure(float(os.environ.get("BENCH_SECONDS", SMOOTH_SECONDS)))
+
+
+def _measure(seconds: float) -> None:
     with serving(python_peer("ours")) as peer, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         version = re.sub(r"\..*", "", chromium.version)

@@ -1,14 +1,14 @@
 """100 000 runs with 300 000 jobs: first pages, deep pages and metrics through the GraphQL API, and query plans.
 
 Goal: any two filters, any order, and the metrics under 50 ms each at p95; a deep page costs what the first one costs.
-Runs in one process without a transport, so the figures are those of the API and the database. The name of a folder as
-argument keeps the SQLite database there for the next time; the URL of an empty PostgreSQL database measures that one.
+Runs in one process without a transport, so the figures are those of the API and the database. The name of a
+folder as BENCH_DATABASE keeps the SQLite database there for the next time; the URL of an empty PostgreSQL database measures that one.
 """
 
 import asyncio
 import itertools
+import os
 import random
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -34,7 +34,7 @@ from kici_gql.rules import metrics
 from kici_gql.settings import Settings
 from kici_gql.store import Store, Tx, orgs, records, runs
 from kici_gql.tables import Cluster, Job, JobStatus, Prefix, Run, RunStatus, new_id
-from tests.bench.harness import headline, percentile, table
+from tests.bench.harness import headline, percentile, repeats, table
 
 RUNS, JOBS_PER_RUN, SPAN = 100_000, 3, timedelta(days=30)
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -69,10 +69,11 @@ ORDERS = [
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kici-bench-") as folder:
-        where = sys.argv[1] if sys.argv[1:] else folder
+        where = os.environ.get("BENCH_DATABASE", folder)
         sqlite = "://" not in where
         headline(f"{RUNS:,} runs with {RUNS * JOBS_PER_RUN:,} jobs in {'SQLite' if sqlite else 'PostgreSQL'}")
-        asyncio.run(_measure(f"sqlite+aiosqlite:///{where}/bench.db" if sqlite else where))
+        for _ in range(repeats()):
+            asyncio.run(_measure(f"sqlite+aiosqlite:///{where}/bench.db" if sqlite else where))
 
 
 class Bench:

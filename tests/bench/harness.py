@@ -103,6 +103,11 @@ def _free_port() -> int:
         return port
 
 
+def repeats() -> int:
+    """How often to measure: the first argument of each benchmark."""
+    return int(sys.argv[1]) if len(sys.argv) > 1 else 1
+
+
 def percentile(values: Sequence[float], part: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else float("nan")
