@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, bindparam, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from kici_gql.errors import InvalidInput, KiciError, Unavailable
 from kici_gql.events import Cursor, Encoded, Entry, Event, EventType, Topic, encode_events, iso
@@ -192,6 +192,13 @@ def about_values(error: Exception) -> Exception:
     return InvalidInput("a value can't be stored", hint="Send printable characters and numbers in range.")
 
 
+def _is_loss(error: Exception) -> bool:
+    """Whether the connection was lost; what is tried on a lost one, such as to end a savepoint, is a pending rollback."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, OSError | PendingRollbackError)
+
+
 @dataclass(slots=True)
 class Job:
     """Work that waits for the writer, and who waits for the work."""
@@ -206,7 +213,10 @@ class Job:
         if isinstance(error, KiciError):
             self._set_exception(error)
             return
-        _log.error("a transaction failed", exc_info=error)
+        if _is_loss(error):
+            _log.warning("the connection to the database was lost: %s", type(error).__name__)
+        else:
+            _log.error("a transaction failed", exc_info=error)
         self._set_exception(Unavailable("the database could not commit", hint="Send the same request again."))
 
     def _set_exception(self, error: Exception) -> None:

@@ -110,6 +110,20 @@ async def test_one_bad_push_fails_alone(any_world: World, caplog: pytest.LogCapt
     assert "a transaction failed" in caplog.text
 
 
+async def test_a_lost_connection_is_told_in_a_line_and_made_again(
+    postgres_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cut(tx: Tx) -> None:
+        tx.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    async with world_of(Settings(database_url=postgres_url), clock) as world:
+        with pytest.raises(Unavailable):
+            await world.store.transaction(world.org_id, cut)
+        assert await world.append(event(1)) == 1
+    assert "the connection to the database was lost" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("value", ["a\0b", 2**31])
 async def test_what_postgresql_can_not_hold_is_bad_input(postgres_url: str, clock: Clock, value: Any) -> None:
     """The net below the rules: whatever slips through is no failure of the server, and harms nobody else."""
