@@ -23,8 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: a fifth of the time of a worker is spent waiting for other processes."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: half of the time of a worker is spent waiting for other processes."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
