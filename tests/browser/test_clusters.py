@@ -111,3 +111,18 @@ def test_secret_backends_are_tested_and_read(visit: Visit, org: Org, north: Fake
         ]
     )
     expect(backend).to_contain_text("Unreachable")
+
+
+def test_backends_of_a_cluster_that_left_are_not_shown(
+    visit: Visit, org: Org, north: FakeOrchestrator
+) -> None:
+    page = visit(f"{org.path}/diagnostics")
+    backend = page.get_by_role("region", name="Secret backend main")
+    expect(backend).to_contain_text("Healthy")
+    north.disconnect()
+    expect(backend).to_have_count(0)
+    north.connect()
+    north.report_settings(
+        secretBackends=[{"name": "main", "type": "vault", "connected": True, "health": "DEGRADED"}]
+    )
+    expect(backend).to_contain_text("Degraded")

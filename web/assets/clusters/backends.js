@@ -53,9 +53,16 @@ export class Backends {
     for (const event of frame.events) {
       if (event.secretBackend) this.#backends.set(event.secretBackend.id, event.secretBackend);
       else if (event.__typename === "SecretBackendRemoved") this.#backends.delete(event.id);
-      else this.#heard(event);
+      else this.#other(event);
     }
     this.#draw();
+  }
+
+  #other(event) {
+    // Of a cluster that is not there nobody knows how its backends are; they are told anew when it is back.
+    const gone = event.__typename === "ClusterConnectionChanged" && !event.clusterConnected;
+    if (gone) for (const { id, cluster } of this.#backends.values()) if (cluster.id === event.clusterId) this.#backends.delete(id);
+    this.#heard(event);
   }
 
   #redraw() {
