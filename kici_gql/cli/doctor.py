@@ -25,7 +25,8 @@ def doctor(
     graphql-transport-ws and over server-sent events. It only reads. Exit status: 0 when all is well or only worth a
     warning, 1 when something failed, 2 when it was called wrongly.
     """
-    from kici_gql.cli.examination import Status, examine
+    from kici_gql.cli.examination.examine import examine
+    from kici_gql.cli.examination.finding import Status
     from kici_gql.cli.live import websocket_url
 
     try:
