@@ -1,7 +1,7 @@
 """The clusters by name, and each one's own pages."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Org, Visit
 from tests.browser.fake_orchestrator import FakeOrchestrator, workflow
@@ -111,6 +111,22 @@ def test_secret_backends_are_tested_and_read(visit: Visit, org: Org, north: Fake
         ]
     )
     expect(backend).to_contain_text("Unreachable")
+
+
+def test_a_test_that_takes_long_is_followed(visit: Visit, org: Org, north: FakeOrchestrator) -> None:
+    page = visit(f"{org.path}/diagnostics")
+
+    def unfinished(route: Route) -> None:
+        answer = route.fetch()
+        early = answer.text().replace('"finished":true', '"finished":false')
+        route.fulfill(response=answer, body=early.replace('"state":"SUCCEEDED"', '"state":"DELIVERED"'))
+
+    asked: list[str] = []
+    page.route("**/graphql", unfinished)
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    page.get_by_role("region", name="Secret backend main").get_by_role("button", name="Test").click()
+    expect(page.get_by_text("main answers")).to_be_visible()
+    assert [each for each in asked if "node(" in each] == []
 
 
 def test_backends_of_a_cluster_that_left_are_not_shown(

@@ -4,14 +4,12 @@ import { h, name, oncePerFrame, put, setText } from "../dom.js";
 import { age, badge, label, state } from "../components/parts.js";
 import { notify } from "../components/dialog.js";
 import { Stream } from "../graphql/stream.js";
-import { request } from "../graphql/http.js";
 import { askFor, attempt, follow, permitted } from "../runs/asking.js";
 import { byName, words } from "../fleet/words.js";
 import { BACKENDS, SYNC, SYNC_ALL, TEST } from "./documents.js";
 
 const HEALTH = { HEALTHY: "good", DEGRADED: "warn", UNREACHABLE: "bad", UNKNOWN: "off" };
 const TICK_MS = 1000;
-const RESULT = "query Result($id: ID!) { node(id: $id) { ... on Command { state message result } } }";
 
 /** Cards of all backends that fit; `heard(event)` is told of every other word of the stream. */
 export class Backends {
@@ -100,7 +98,7 @@ export class Backends {
 
   async #ask(document, input, what) {
     const asked = await attempt(() => askFor(document, input));
-    if (asked && (await follow(asked.command, what))) notify(`${what}: done.`);
+    if (asked && (await follow(this.#app, asked, what))) notify(`${what}: done.`);
   }
 
   async #test(backend, result) {
@@ -108,9 +106,8 @@ export class Backends {
     const asked = await attempt(() => askFor(TEST, { secretBackendId: backend.id }));
     if (!asked) return setText(result, "");
     if (asked.finished) return tell(result, backend, asked);
-    if (!(await follow(asked.command, `Testing ${backend.name}`))) return setText(result, "");
-    const { node } = await request(RESULT, { id: asked.command.id });
-    return tell(result, backend, { ok: true, ...node.result });
+    const done = await follow(this.#app, asked, `Testing ${backend.name}`);
+    return done ? tell(result, backend, { ok: true, ...done.result }) : setText(result, "");
   }
 }
 

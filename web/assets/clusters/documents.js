@@ -1,4 +1,4 @@
-// What the pages ask of a cluster's own surfaces, and of its orchestrators about them.
+// What the pages ask about secret backends, and of orchestrators.
 
 import { ERROR_FIELDS } from "../graphql/http.js";
 
@@ -23,27 +23,12 @@ subscription Backends($org: String!, $after: Cursor) {
 }
 ${BACKEND}`;
 
-/** One surface of one cluster. */
-export function surfaceQuery(selection) {
-  return `query Surface($org: String!, $name: String!) { org(slug: $org) { cluster(name: $name) { id ${selection} } } }`;
-}
-
-const asked = (name, input, success, more = "") => `
+/** A mutation that an orchestrator has to carry out. */
+export const asked = (name, input, more = "") => `
 mutation Ask($input: ${input}!) {
-  ${name}(input: $input) { __typename ... on ${success} { command { id state message } ${more} } ... on OperationDisabled { commandLine } ${ERROR_FIELDS} }
+  ${name}(input: $input) { __typename ... on Asked { cursor command { id state message } } ${more} ... on OperationDisabled { commandLine } ${ERROR_FIELDS} }
 }`;
 
-export const SYNC = asked("secretBackendSync", "SecretBackendInputRef", "SecretBackendSyncSuccess");
-export const SYNC_ALL = asked("secretBackendSyncAll", "SecretBackendSyncAllInput", "SecretBackendSyncSuccess");
-export const TEST = asked("secretBackendTest", "SecretBackendInputRef", "SecretBackendTestSuccess", "finished ok latencyMs error");
-export const RETRY = asked("deadLetterRetry", "DeadLetterInputRef", "DeadLetterSuccess");
-export const DISCARD = asked("deadLetterDiscard", "DeadLetterInputRef", "DeadLetterSuccess");
-
-export const RENAME = `
-mutation Rename($input: ClusterRenameInput!) {
-  clusterRename(input: $input) {
-    __typename
-    ... on ClusterRenameSuccess { cluster { name pendingName } instructions { hostname line } }
-    ${ERROR_FIELDS}
-  }
-}`;
+export const SYNC = asked("secretBackendSync", "SecretBackendInputRef");
+export const SYNC_ALL = asked("secretBackendSyncAll", "SecretBackendSyncAllInput");
+export const TEST = asked("secretBackendTest", "SecretBackendInputRef", "... on SecretBackendTestSuccess { finished ok latencyMs error }");

@@ -9,7 +9,7 @@ import { icon } from "../../components/icons.js";
 import { messageOf } from "../../components/dialog.js";
 import { request } from "../../graphql/http.js";
 import { Backends } from "../../clusters/backends.js";
-import { surfaceQuery } from "../../clusters/documents.js";
+import { surfaceQuery } from "./documents.js";
 import { permitted } from "../../runs/asking.js";
 import { rename } from "./rename.js";
 import { SURFACES, showSurface } from "./surfaces.js";

@@ -4,7 +4,7 @@ import { h, name } from "../../dom.js";
 import { copyable } from "../../components/copy.js";
 import { ask, tell } from "../../components/dialog.js";
 import { idempotencyKey, mutate } from "../../graphql/http.js";
-import { RENAME } from "../../clusters/documents.js";
+import { RENAME } from "./documents.js";
 
 export async function rename(cluster) {
   const field = h("input", { id: "new-name", value: cluster.pendingName ?? cluster.name, required: true, pattern: "[a-z0-9]([a-z0-9\\-]{0,61}[a-z0-9])?", maxlength: 63, spellcheck: "false", autocapitalize: "off" });

@@ -7,7 +7,7 @@ import { copyable } from "../../components/copy.js";
 import { ask } from "../../components/dialog.js";
 import { dateTime } from "../../clock.js";
 import { words } from "../../fleet/words.js";
-import { DISCARD, RETRY } from "../../clusters/documents.js";
+import { DISCARD, RETRY } from "./documents.js";
 import { askFor, attempt, follow, permitted } from "../../runs/asking.js";
 
 /** By their part of the address: title, what is asked for, the word that says it changed, and how it is shown. */
@@ -117,7 +117,7 @@ function letterActions(letter, { app, clusterId }) {
   const input = { clusterId, deadLetterId: letter.id };
   const retry = async () => {
     const asked = await attempt(() => askFor(RETRY, input));
-    if (asked) follow(asked.command, `Sending ${letter.eventName} again`);
+    if (asked) follow(app, asked, `Sending ${letter.eventName} again`);
   };
   const discard = () =>
     ask({
@@ -125,7 +125,7 @@ function letterActions(letter, { app, clusterId }) {
       confirm: "Discard",
       danger: true,
       body: [h("p", null, title(letter.eventName), " will be gone for good.")],
-      act: async () => void follow((await askFor(DISCARD, input)).command, `Discarding ${letter.eventName}`),
+      act: async () => void follow(app, await askFor(DISCARD, input), `Discarding ${letter.eventName}`),
     });
   return h(
     "span",

@@ -246,8 +246,8 @@ class RunPage {
       danger: true,
       body: [h("p", null, "Its jobs are asked to end and may tidy up."), h("label", { class: "check" }, force, "Force: kill them at once")],
       act: async () => {
-        const { command } = await askFor(CANCEL, { runId: this.#run.id, force: force.checked });
-        follow(command, "Cancelling");
+        const asked = await askFor(CANCEL, { runId: this.#run.id, force: force.checked });
+        follow(this.#app, asked, "Cancelling");
       },
     });
   }
@@ -255,7 +255,7 @@ class RunPage {
   async #rerun() {
     const asked = await attempt(() => askFor(RERUN, { runId: this.#run.id }));
     if (!asked) return;
-    follow(asked.command, "Running again");
+    follow(this.#app, asked, "Running again");
     this.#app.go(`/runs/${encodeURIComponent(asked.run.externalId)}`);
   }
 }

@@ -148,7 +148,7 @@ export class WorkflowRow {
     const { id, enabled, name: title } = this.#workflow;
     this.#setBusy(true);
     const asked = await attempt(() => askFor(SET_ENABLED, { workflowId: id, enabled: !enabled }));
-    if (asked) await follow(asked.command, `${enabled ? "Disabling" : "Enabling"} ${title}`);
+    if (asked) await follow(this.#app, asked, `${enabled ? "Disabling" : "Enabling"} ${title}`);
     this.#setBusy(false);
   }
 
@@ -169,10 +169,10 @@ export class WorkflowRow {
     });
   }
 
-  #started({ run, command, wasDisabled }) {
-    if (wasDisabled) notify("The workflow is disabled; it runs by hand all the same.");
-    follow(command, `Running ${this.#workflow.name}`);
-    this.#app.go(`/runs/${encodeURIComponent(run.externalId)}`);
+  #started(asked) {
+    if (asked.wasDisabled) notify("The workflow is disabled; it runs by hand all the same.");
+    follow(this.#app, asked, `Running ${this.#workflow.name}`);
+    this.#app.go(`/runs/${encodeURIComponent(asked.run.externalId)}`);
   }
 
   #delete() {
@@ -187,9 +187,9 @@ export class WorkflowRow {
         h("label", { class: "check" }, cancel, "Cancel active runs"),
       ],
       act: async () => {
-        const { command, cancelledRuns } = await askFor(DELETE, { workflowId: id, cancelActiveRuns: cancel.checked });
-        if (cancelledRuns.length) notify(`${plural(cancelledRuns.length, "active run")} will be cancelled.`);
-        follow(command, `Deleting ${title}`);
+        const asked = await askFor(DELETE, { workflowId: id, cancelActiveRuns: cancel.checked });
+        if (asked.cancelledRuns.length) notify(`${plural(asked.cancelledRuns.length, "active run")} will be cancelled.`);
+        follow(this.#app, asked, `Deleting ${title}`);
       },
     });
   }
