@@ -29,6 +29,7 @@ from kici_gql.api.mutations.inputs import (
     ScalerInput,
 )
 from kici_gql.api.schema import schema
+from kici_gql.api.slices import KeptSlices
 from kici_gql.auth import Viewer, hash_of, viewer_of
 from kici_gql.events import Cursor, Entry, Event, Topic
 from kici_gql.feed import Feed
@@ -83,7 +84,10 @@ class World:
     def __post_init__(self) -> None:
         surfaces = Surfaces(self.store, self.feed)
         self.listeners = Listeners(self.store, self.settings, self.process_id)
-        services = Services(self.store, self.feed, self.settings, surfaces, self.listeners, self.process_id)
+        self.slices = KeptSlices()
+        services = Services(
+            self.store, self.feed, self.settings, surfaces, self.listeners, self.process_id, self.slices
+        )
         self.operations = Operations(schema, lambda viewer, request_id: Context(services, viewer, request_id))
 
     def viewer(self, scope: TokenScope | str = TokenScope.ADMIN, org: str = "default") -> Viewer:

@@ -5,8 +5,7 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from kici_gql.api.context import Info
-from kici_gql.api.loaders import Listing
-from kici_gql.store.paging import Slice
+from kici_gql.store.paging import Listing, Slice
 
 Node = TypeVar("Node")
 
@@ -43,7 +42,7 @@ class Connection(Generic[Node]):
 
     @strawberry.field(description="The items.")
     def nodes(self) -> list[Node]:
-        return list(self.page.rows)
+        return self.page.rows  # type: ignore[return-value]
 
     @strawberry.field(description="Where this page stands in the list.")
     def page_info(self) -> PageInfo:
@@ -63,4 +62,12 @@ class Connection(Generic[Node]):
 async def connect(info: Info, listing: Listing, parent_id: str) -> Any:
     """The connection of one list below one parent."""
     page = await info.context.load.page(listing, parent_id)
+    return Connection(page=page, listing=listing, parent_id=parent_id)
+
+
+def connect_at_once(info: Info, listing: Listing, parent_id: str) -> Any:
+    """The same for a field that is AT_ONCE: a coroutine where the page is not kept."""
+    page = info.context.load.kept(listing, parent_id)
+    if page is None:
+        return connect(info, listing, parent_id)
     return Connection(page=page, listing=listing, parent_id=parent_id)

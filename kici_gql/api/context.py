@@ -1,7 +1,7 @@
 """What resolvers reach: the caller, the doors to the program, and the loaders of this one operation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from kici_gql.actions.listeners import Listeners
 from kici_gql.actions.perform import Call
 from kici_gql.actions.surfaces import Surfaces
 from kici_gql.api.loaders import Loaders
+from kici_gql.api.slices import KeptSlices
 from kici_gql.auth import Viewer
 from kici_gql.errors import Forbidden, InvalidInput, NotFound, Renamed
 from kici_gql.feed import Feed
@@ -33,6 +34,7 @@ class Services:
     surfaces: Surfaces
     listeners: Listeners
     process_id: str
+    slices: KeptSlices = field(default_factory=KeptSlices)
 
 
 class Context:
@@ -42,13 +44,16 @@ class Context:
         self.services = services
         self.viewer = viewer
         self.request_id = request_id
-        self.load = Loaders(services.store, viewer.org_id)
+        self.load = self._loaders()
 
     @property
     def call(self) -> Call:
         """This request as the actions want it. What was loaded until now may be out of date after it."""
-        self.load = Loaders(self.services.store, self.viewer.org_id)
+        self.load = self._loaders()
         return Call(self.services.store, self.services.settings, self.viewer, self.request_id)
+
+    def _loaders(self) -> Loaders:
+        return Loaders(self.services.store, self.viewer.org_id, self.services.slices)
 
     def age_seconds(self, moment: datetime | str | None) -> int | None:
         """Whole seconds since a moment, by the server's clock."""

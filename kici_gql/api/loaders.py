@@ -1,7 +1,6 @@
 """Batching: what many objects of one operation ask for becomes one statement each."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -10,37 +9,23 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 from strawberry.dataloader import DataLoader
 
-from kici_gql.store import Store, filters, fleet, paging, records
-from kici_gql.store.filters import Condition
-from kici_gql.store.paging import Order, Slice, Window
-from kici_gql.tables import Job, Orchestrator, Step, table_of
+from kici_gql.api.slices import KeptSlices
+from kici_gql.store import Store, filters, fleet, log, paging, records
+from kici_gql.store.log import Mark
+from kici_gql.store.paging import Listing, Slice
+from kici_gql.tables import Agent, Job, Orchestrator, Scaler, Step, table_of
 
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One list below each of many parents: which rows, in which order, which part."""
-
-    model: type[SQLModel]
-    parent: str
-    conditions: tuple[Condition, ...]
-    order: Order
-    window: Window
-
-    def narrowed(self, *conditions: Condition) -> "Listing":
-        """The same list with more conditions."""
-        return replace(self, conditions=(*self.conditions, *conditions))
-
-    def latest_first(self) -> "Listing":
-        """The same list, newest first."""
-        return replace(self, order=replace(self.order, descending=True))
+_KEPT: frozenset[type[SQLModel]] = frozenset({Agent, Orchestrator, Scaler})
 
 
 class Loaders:
     """Data loaders of one operation. They remember what they loaded, so they must not outlive it."""
 
-    def __init__(self, store: Store, org_id: str) -> None:
+    def __init__(self, store: Store, org_id: str, slices: KeptSlices) -> None:
         self._store = store
         self._org_id = org_id
+        self._slices = slices
+        self._refreshed = False
         self._loaders: dict[Hashable, DataLoader[str, Any]] = {}
 
     async def one(self, model: type[SQLModel], id_: str) -> Any:
@@ -64,8 +49,19 @@ class Loaders:
 
     async def page(self, listing: Listing, parent_id: str) -> Slice[Any]:
         """The part of the list below this parent. Raises InvalidInput for bad bounds or cursors."""
-        found: Slice[Any] = await self._loader(listing, partial(_pages, listing)).load(parent_id)
+        if listing.model not in _KEPT:
+            read: Slice[Any] = await self._loader(listing, partial(_pages, listing)).load(parent_id)
+            return read
+        await self._batched("refresh", self._refresh).load(self._org_id)
+        kept = self.kept(listing, parent_id)
+        if kept is not None:
+            return kept
+        found: Slice[Any] = await self._batched(listing, partial(self._keep, listing)).load(parent_id)
         return found
+
+    def kept(self, listing: Listing, parent_id: str) -> Slice[Any] | None:
+        """The same, where there is no need to wait for it."""
+        return self._slices.get(self._org_id, listing, parent_id) if self._refreshed else None
 
     async def total(self, listing: Listing, parent_id: str) -> int:
         """How many rows the whole list below this parent has."""
@@ -76,15 +72,29 @@ class Loaders:
     def _loader(
         self, key: Hashable, query: Callable[[Connection, str, Sequence[str]], Mapping[str, Any]]
     ) -> DataLoader[str, Any]:
+        async def load(ids: list[str]) -> list[Any]:
+            found = await self._store.read(query, self._org_id, ids)
+            return [found.get(id_) for id_ in ids]
+
+        return self._batched(key, load)
+
+    def _batched(
+        self, key: Hashable, load: Callable[[list[str]], Awaitable[list[Any]]]
+    ) -> DataLoader[str, Any]:
         loader = self._loaders.get(key)
         if loader is None:
-
-            async def load(ids: list[str]) -> list[Any]:
-                found = await self._store.read(query, self._org_id, ids)
-                return [found.get(id_) for id_ in ids]
-
             loader = self._loaders[key] = DataLoader(load_fn=load)
         return loader
+
+    async def _refresh(self, org_ids: list[str]) -> list[Any]:
+        await self._slices.refresh(self._store, self._org_id)
+        self._refreshed = True
+        return org_ids
+
+    async def _keep(self, listing: Listing, ids: list[str]) -> list[Any]:
+        mark, read = await self._store.read(_marked_pages, listing, self._org_id, ids)
+        found = self._slices.add(self._org_id, mark, listing, read)
+        return [found[id_] for id_ in ids]
 
 
 def _by_id(
@@ -105,13 +115,13 @@ def _children(
 
 
 def _pages(listing: Listing, connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, Any]:
-    conditions = [
-        table_of(listing.model).c.org_id == org_id,
-        *filters.clauses(listing.model, listing.conditions),
-    ]
-    return paging.pages(
-        connection, listing.model, listing.parent, ids, conditions, listing.order, listing.window
-    )
+    return paging.pages(connection, org_id, listing, ids)
+
+
+def _marked_pages(
+    connection: Connection, listing: Listing, org_id: str, ids: Sequence[str]
+) -> tuple[Mark, Mapping[str, Slice[Any]]]:
+    return log.mark(connection, org_id), _pages(listing, connection, org_id, ids)
 
 
 def _totals(listing: Listing, connection: Connection, org_id: str, ids: Sequence[str]) -> Mapping[str, int]:

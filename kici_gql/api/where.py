@@ -11,12 +11,12 @@ import strawberry
 from sqlmodel import SQLModel
 
 from kici_gql.api.context import Context
-from kici_gql.api.loaders import Listing
 from kici_gql.api.ordering import order_of, window_of
 from kici_gql.errors import ErrorCode, InvalidInput, LimitExceeded
 from kici_gql.rules.workflows import STALE_AFTER
 from kici_gql.store.filters import Condition
 from kici_gql.store.fleet import cluster_named
+from kici_gql.store.paging import Listing
 from kici_gql.tables import (
     AlertKind,
     AlertSeverity,

@@ -245,6 +245,7 @@ def _adopt(
     if before:
         heir = max(before, key=lambda row: row.last_heartbeat_at)
         records.change(tx.connection, Orchestrator, heir.id, {"instance_id": report.instance_id})
+        tx.disturbed.add(heir.id)
 
 
 def _is_held(row: Orchestrator, process_id: str, *, alone: bool) -> bool:

@@ -3,14 +3,30 @@
 import secrets
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from kici_gql.events import Cursor, Entry, Topic, iso
 from kici_gql.tables import LogEntry, Org, table_of
 
 _org = table_of(Org)
 _entry = table_of(LogEntry)
+
+_MOST_SCANNED = 5_000  # events
+
+
+class Mark(NamedTuple):
+    """A position of an org's log, and the newest change of its fleet then."""
+
+    epoch: str
+    seq: int
+    fleet_seq: int
+
+    def reaches(self, other: "Mark | None") -> bool:
+        """Whether what was read here may be as new as the other mark."""
+        return other is not None and self.epoch == other.epoch and self[1:] >= other[1:]
 
 
 def head(connection: Connection, org_id: str) -> Cursor:
@@ -66,6 +82,46 @@ def entries_after(
         Entry(row.org_id, row.first_seq, row.seq, Topic(row.topic), iso(row.at), row.body)
         for row in connection.execute(query)
     ]
+
+
+def mark(connection: Connection, org_id: str) -> Mark:
+    """Where the org's log and its fleet stand. Raises LookupError when there is no such org."""
+    return _standing(connection, org_id)[0]
+
+
+def beaten_since(connection: Connection, org_id: str, known: Mark | None) -> tuple[Mark, set[str] | None]:
+    """The present mark, and the ids of all that has rows below it whose figures came since a known one.
+
+    None instead of ids: more has changed than figures, or too much to look at.
+    """
+    now, first_seq = _standing(connection, org_id)
+    if known is None or (now.epoch, now.fleet_seq) != (known.epoch, known.fleet_seq):
+        return now, None
+    if not first_seq - 1 <= known.seq <= now.seq <= known.seq + _MOST_SCANNED:
+        return now, None
+    parents: set[str | None] = set()
+    for entry in connection.execute(_BEATS, {"org_id": org_id, "seq": known.seq}):
+        for _, data in orjson.loads(entry.body):
+            parents.update((org_id, data["cluster_id"], data.get("orchestrator_id"), data.get("scaler_id")))
+    return now, {id_ for id_ in parents if id_ is not None}
+
+
+def _standing(connection: Connection, org_id: str) -> tuple[Mark, int]:
+    """The mark, and the first readable sequence number."""
+    row = connection.execute(_STANDING, {"org_id": org_id}).first()
+    if row is None:
+        raise LookupError(org_id)
+    return Mark(row.log_epoch, row.last_seq, row.fleet_seq), row.first_seq
+
+
+_STANDING = select(_org.c.log_epoch, _org.c.last_seq, _org.c.fleet_seq, _org.c.first_seq).where(
+    _org.c.id == bindparam("org_id")
+)
+_BEATS = select(_entry.c.body).where(
+    _entry.c.org_id == bindparam("org_id"),
+    _entry.c.seq > bindparam("seq"),
+    _entry.c.topic == Topic.HEARTBEATS.value,
+)
 
 
 def trim(connection: Connection, org_id: str, older_than: datetime, keep_events: int, limit: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from kici_gql.store.records import fetch_all, fetch_one
 from kici_gql.tables import Org, Token, table_of
@@ -13,7 +13,10 @@ _token = table_of(Token)
 
 
 def org_by_id(connection: Connection, org_id: str) -> Org | None:
-    return fetch_one(connection, select(_org).where(_org.c.id == org_id), Org)
+    return fetch_one(connection, _BY_ID, Org, id=org_id)
+
+
+_BY_ID = select(_org).where(_org.c.id == bindparam("id"))
 
 
 def org_by_slug(connection: Connection, slug: str) -> Org | None:

@@ -7,8 +7,9 @@ neither skipped nor repeated, and a deep page costs what the first one costs.
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -17,8 +18,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     or_,
@@ -29,12 +32,14 @@ from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from kici_gql.errors import InvalidInput
-from kici_gql.store.records import fetch_all
+from kici_gql.store.filters import Condition, clauses
+from kici_gql.store.records import fetch_all, listed
 from kici_gql.tables import table_of
 
 Record = TypeVar("Record", bound=SQLModel)
 
 MAX_PAGE = 100
+_MOST_STATEMENTS = 64  # building one costs as much as reading a hundred rows with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,25 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """One list below each of many parents: which rows, in which order, which part."""
+
+    model: type[SQLModel]
+    parent: str
+    conditions: tuple[Condition, ...]
+    order: Order
+    window: Window
+
+    def narrowed(self, *conditions: Condition) -> "Listing":
+        """The same list with more conditions."""
+        return replace(self, conditions=(*self.conditions, *conditions))
+
+    def latest_first(self) -> "Listing":
+        """The same list, newest first."""
+        return replace(self, order=replace(self.order, descending=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Slice(Generic[Record]):
     """One page of rows and whether there are more on either side."""
 
@@ -87,34 +111,49 @@ class Slice(Generic[Record]):
 
 
 def pages(
-    connection: Connection,
-    model: type[Record],
-    parent: str,
-    parent_ids: Sequence[str],
-    conditions: Sequence[ColumnElement[bool]],
-    order: Order,
-    window: Window,
-) -> dict[str, Slice[Record]]:
+    connection: Connection, org_id: str, listing: Listing, parent_ids: Sequence[str]
+) -> dict[str, Slice[Any]]:
     """The same page of the list below each parent, in one statement however many parents there are.
 
     Raises InvalidInput for a cursor of another order, or bad bounds.
     """
-    size, table = window.size, table_of(model)
-    by = _ordering(table, order, window)
-    where = [*conditions, *_bounds(table, order, window)]
-    if len(parent_ids) == 1:
-        # Which rows is settled first: an index may know that alone, and then it pays to read no others.
-        wanted = select(table.c.id).where(table.c[parent] == parent_ids[0], *where).order_by(*by)
-        query = select(table).where(table.c.id.in_(wanted.limit(size + 1))).order_by(*by)
-    else:
-        place = func.row_number().over(partition_by=table.c[parent], order_by=by).label("place")
-        ranked = select(table, place).where(table.c[parent].in_(sorted(parent_ids)), *where).subquery()
-        query = select(*(ranked.c[column.name] for column in table.c)).where(ranked.c.place <= size + 1)
-        query = query.order_by(ranked.c.place)
-    found: dict[str, list[Record]] = {id_: [] for id_ in parent_ids}
-    for row in fetch_all(connection, query, model):
-        found[getattr(row, parent)].append(row)
-    return {id_: _slice(rows, order, window) for id_, rows in found.items()}
+    query = _page_of(listing) if len(parent_ids) == 1 else _pages_of(listing)
+    found: dict[str, list[Any]] = {id_: [] for id_ in parent_ids}
+    for row in fetch_all(connection, query, listing.model, org_id=org_id, parent_ids=sorted(parent_ids)):
+        found[getattr(row, listing.parent)].append(row)
+    return {id_: _slice(rows, listing.order, listing.window) for id_, rows in found.items()}
+
+
+@lru_cache(_MOST_STATEMENTS)
+def _page_of(listing: Listing) -> Select[Any]:
+    """The list below a single parent. Which rows is settled first: an index may know that alone, and reads no others."""
+    table, by = table_of(listing.model), _ordering(listing)
+    wanted = select(table.c.id).where(*_wanted(listing)).order_by(*by).limit(listing.window.size + 1)
+    return select(table).where(table.c.id.in_(wanted)).order_by(*by)
+
+
+@lru_cache(_MOST_STATEMENTS)
+def _pages_of(listing: Listing) -> Select[Any]:
+    """The lists below several."""
+    table = table_of(listing.model)
+    place = (
+        func.row_number()
+        .over(partition_by=table.c[listing.parent], order_by=_ordering(listing))
+        .label("place")
+    )
+    ranked = select(table, place).where(*_wanted(listing)).subquery()
+    query = select(*(ranked.c[column.name] for column in table.c))
+    return query.where(ranked.c.place <= listing.window.size + 1).order_by(ranked.c.place)
+
+
+def _wanted(listing: Listing) -> list[ColumnElement[bool]]:
+    table = table_of(listing.model)
+    return [
+        table.c.org_id == bindparam("org_id"),
+        table.c[listing.parent].in_(listed("parent_ids")),
+        *clauses(listing.model, listing.conditions),
+        *_bounds(table, listing.order, listing.window),
+    ]
 
 
 def totals(
@@ -143,7 +182,8 @@ def _bounds(table: Table, order: Order, window: Window) -> list[ColumnElement[bo
     return found
 
 
-def _ordering(table: Table, order: Order, window: Window) -> list[ColumnElement[Any]]:
+def _ordering(listing: Listing) -> list[ColumnElement[Any]]:
+    table, order, window = table_of(listing.model), listing.order, listing.window
     # Walking backward is walking forward in the opposite order, and turning the page round at the end.
     flipped = order.descending != window.backward
     column, id_ = table.c[order.column], table.c.id

@@ -259,12 +259,13 @@ def _run_batch(
 ) -> list[Outcome]:
     with connection.begin():
         heads = _lock_heads(connection, {job.org_id for job in jobs if job.org_id is not None})
-        before = {org_id: head.seq for org_id, head in heads.items()}
+        before = {org_id: (head.seq, head.fleet_seq) for org_id, head in heads.items()}
         batch = _Batch(connection, Pending())
         outcomes = [_run_one(batch, job, heads, now, memories[job.org_id]) for job in _in_time(jobs)]
         batch.waiting.flush(connection)
         _write_log(connection, [entry for outcome in outcomes for entry in outcome.entries], now)
-        moved = [(head.seq, head.fleet_seq, id_) for id_, head in heads.items() if head.seq != before[id_]]
+        now_at = {org_id: (head.seq, head.fleet_seq) for org_id, head in heads.items()}
+        moved = [(*where, org_id) for org_id, where in now_at.items() if where != before[org_id]]
         _MOVE_HEAD.run(connection, moved)
     return outcomes
 
@@ -309,7 +310,9 @@ def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, mem
     if head is not None:
         head.seq = tx.seq
         if tx.disturbed:
-            head.fleet_seq = head.seq
+            head.fleet_seq = max(
+                head.seq, head.fleet_seq + 1
+            )  # it moves even if no event tells of the change
             memory.follow(head, tx.disturbed)
         memory.settle()
     return Outcome(job, value, entries=entries)

@@ -15,7 +15,7 @@ from kici_gql.words import AuditOutcome, TokenScope
 class Org(SQLModel, table=True):
     """A tenant, and the head of its event log: events `first_seq` to `last_seq` of log `log_epoch` can be read.
 
-    `fleet_seq` is the newest of them that changed the fleet: whoever remembers the fleet can tell whether it still holds.
+    `fleet_seq` grows with each change of the fleet: whoever remembers the fleet can tell whether it still holds.
     """
 
     id: str = Field(primary_key=True)

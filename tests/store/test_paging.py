@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from kici_gql.errors import InvalidInput
 from kici_gql.store import Tx, paging, records
-from kici_gql.store.paging import Order, Slice, Window
+from kici_gql.store.paging import Listing, Order, Slice, Window
 from kici_gql.tables import Agent, AgentFigures, AgentRecord, Alert, Liveness, Orchestrator, table_of
 from tests.world import World
 
@@ -67,7 +67,9 @@ async def parents_of(world: World) -> dict[str, str]:
 
 
 async def page(world: World, parent: str, order: Order, window: Window) -> Slice[Agent]:
-    found = await world.store.read(paging.pages, Agent, "cluster_id", [parent], [], order, window)
+    found = await world.store.read(
+        paging.pages, world.org_id, Listing(Agent, "cluster_id", (), order, window), [parent]
+    )
     return found[parent]
 
 
@@ -144,7 +146,9 @@ async def test_several_parents_get_the_pages_they_would_get_alone(any_world: Wor
     ids = [each["cluster_id"] for each in parents]
     for window in (Window(first=4), Window(last=4), Window(first=100), Window(first=0)):
         for order in ORDERS:
-            together = await any_world.store.read(paging.pages, Agent, "cluster_id", ids, [], order, window)
+            together = await any_world.store.read(
+                paging.pages, any_world.org_id, Listing(Agent, "cluster_id", (), order, window), ids
+            )
             for id_ in ids:
                 assert together[id_] == await page(any_world, id_, order, window)
     assert await any_world.store.read(paging.totals, Agent, "cluster_id", ids, []) == dict.fromkeys(ids, 9)

@@ -12,7 +12,7 @@ from graphql import MiddlewareManager
 from kici_gql.api.engine import faults
 from kici_gql.api.engine.compiled.cache import Compilations
 from kici_gql.api.engine.compiled.operation import Compiled
-from kici_gql.api.engine.compiled.running import Run, Spent, Unlike
+from kici_gql.api.engine.compiled.running import EncodedLists, Run, Spent, Unlike
 from kici_gql.api.engine.documents import Document, Operation
 from kici_gql.api.engine.executor import Budget, FrameExecutor
 from kici_gql.api.engine.faults import FormattedError, RequestRefused
@@ -31,6 +31,7 @@ class Execution:
         self._schema = schema
         self._make_context = make_context
         self._limits = limits
+        self._encoded = EncodedLists()
 
     async def query(
         self,
@@ -52,7 +53,7 @@ class Execution:
                     return await executed(executor, request_id), None
                 try:
                     arguments = compiled.arguments(executor.variable_values)
-                    run = compiled.start(executor.context_value, self._limits.max_values, arguments)
+                    run = self._start(compiled, executor.context_value, arguments)
                     body = await _answered(compiled, operation.compilations, run, None)
                     return body, compiled.coordinates
                 except Spent as spent:
@@ -84,7 +85,7 @@ class Execution:
                 return await executed(executor, request_id)
             try:
                 arguments = compiled.arguments(executor.variable_values)
-                run = compiled.start(executor.context_value, self._limits.max_values, arguments)
+                run = self._start(compiled, executor.context_value, arguments)
             except Unlike:
                 return await executed(executor, request_id)
         outcome = await _outcome(compiled, run)
@@ -117,7 +118,7 @@ class Execution:
             request_id = faults.new_request_id()
             if compiled is not None:
                 context = self._make_context(viewer, request_id)
-                run = compiled.start(context, self._limits.max_values, arguments)
+                run = self._start(compiled, context, arguments)
                 try:
                     return await _answered(compiled, compilations, run, frame)
                 except Spent as spent:
@@ -149,6 +150,9 @@ class Execution:
             raise RequestRefused([faults.from_graphql(error, ErrorCode.INVALID_INPUT) for error in built])
         return built
 
+    def _start(self, compiled: Compiled, context: object, arguments: Mapping[int, dict[str, Any]]) -> Run:
+        return compiled.start(context, self._limits.max_values, arguments, self._encoded)
+
     def _hot(
         self, compilations: Compilations, request: GraphQLRequest, viewer: Viewer, request_id: str
     ) -> tuple[Compiled | None, Run | None]:
@@ -159,7 +163,7 @@ class Execution:
         try:
             given = {**hot.fixed, 0: hot.arguments(request.variables or {})}
             context = self._make_context(viewer, request_id)
-            return hot.compiled, hot.compiled.start(context, self._limits.max_values, given)
+            return hot.compiled, self._start(hot.compiled, context, given)
         except Exception:  # noqa: BLE001 - graphql-core will say what is wrong
             return None, None
 

@@ -31,6 +31,19 @@ class Authenticator(Protocol):
 # is not made for such an operation, because what it can't finish is executed again from the start.
 RUNS_ONCE = {"runs_once": True}
 
+
+class Unchanging(tuple[Any, ...]):
+    """A list that is handed out again, the very same object, as long as what it holds is true.
+
+    What an operation shows of it is encoded once, where the items alone decide it.
+    """
+
+    __slots__ = ()
+
+
+# Metadata of a field whose resolver is no coroutine function, but may answer a coroutine where it has to wait.
+AT_ONCE = {"at_once": True}
+
 # Metadata of a field without arguments whose resolver answers one of a few values that nobody ever changes, the very same
 # object each time. What an operation shows of such a value is made once, and used again by everybody.
 LASTING = {"lasting": True}

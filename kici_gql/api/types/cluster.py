@@ -7,9 +7,9 @@ import strawberry
 
 from kici_gql import tables
 from kici_gql.actions.surfaces import Reported, is_current, require_connected, untold
-from kici_gql.api.connections import Connection, connect
+from kici_gql.api.connections import Connection, connect, connect_at_once
 from kici_gql.api.context import Info
-from kici_gql.api.engine.ports import RUNS_ONCE
+from kici_gql.api.engine.ports import AT_ONCE, RUNS_ONCE
 from kici_gql.api.ordering import After, Before, First, Last
 from kici_gql.api.types import surfaces
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
@@ -78,8 +78,8 @@ class Cluster(Node):
         member = _latest(await info.context.load.members(root.id))
         return member.last_heartbeat_at if member else None
 
-    @strawberry.field(description="Its orchestrators.")
-    async def orchestrators(
+    @strawberry.field(description="Its orchestrators.", metadata=AT_ONCE)
+    def orchestrators(
         root: ClusterRow,
         info: Info,
         first: First = None,
@@ -90,10 +90,10 @@ class Cluster(Node):
         order_by: OrchestratorOrder = None,
     ) -> Connection[Orchestrator]:
         wanted = listing(tables.Orchestrator, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
-    @strawberry.field(description="Scalers of its orchestrators.")
-    async def scalers(
+    @strawberry.field(description="Scalers of its orchestrators.", metadata=AT_ONCE)
+    def scalers(
         root: ClusterRow,
         info: Info,
         first: First = None,
@@ -104,10 +104,10 @@ class Cluster(Node):
         order_by: ScalerOrder = None,
     ) -> Connection[Scaler]:
         wanted = listing(tables.Scaler, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
-    @strawberry.field(description="Agents of its orchestrators.")
-    async def agents(
+    @strawberry.field(description="Agents of its orchestrators.", metadata=AT_ONCE)
+    def agents(
         root: ClusterRow,
         info: Info,
         first: First = None,
@@ -118,7 +118,7 @@ class Cluster(Node):
         order_by: AgentOrder = None,
     ) -> Connection[Agent]:
         wanted = listing(tables.Agent, "cluster_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
     @strawberry.field(description="Health of its workflow registry; null before the first report.")
     async def workflow_registry(root: ClusterRow, info: Info) -> WorkflowRegistry | None:

@@ -6,9 +6,9 @@ from typing import Annotated
 import strawberry
 
 from kici_gql import tables
-from kici_gql.api.connections import Connection, connect
+from kici_gql.api.connections import Connection, connect_at_once
 from kici_gql.api.context import Info
-from kici_gql.api.engine.ports import LASTING
+from kici_gql.api.engine.ports import AT_ONCE, LASTING
 from kici_gql.api.ordering import (
     After,
     AgentOrderField,
@@ -113,8 +113,8 @@ class Scaler(Node):
     async def orchestrator(root: ScalerRow, info: Info) -> "Orchestrator":
         return await info.context.load.one(tables.Orchestrator, root.orchestrator_id)
 
-    @strawberry.field(description="Agents it provisioned.")
-    async def agents(
+    @strawberry.field(description="Agents it provisioned.", metadata=AT_ONCE)
+    def agents(
         root: ScalerRow,
         info: Info,
         first: First = None,
@@ -125,7 +125,7 @@ class Scaler(Node):
         order_by: AgentOrder = None,
     ) -> Connection[Agent]:
         wanted = listing(tables.Agent, "scaler_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
 
 ScalerOrder = Annotated[
@@ -199,8 +199,8 @@ class Orchestrator(Node):
     async def cluster(root: OrchestratorRow, info: Info) -> LaterCluster:
         return await info.context.load.one(tables.Cluster, root.cluster_id)
 
-    @strawberry.field(description="Its scalers.")
-    async def scalers(
+    @strawberry.field(description="Its scalers.", metadata=AT_ONCE)
+    def scalers(
         root: OrchestratorRow,
         info: Info,
         first: First = None,
@@ -211,10 +211,10 @@ class Orchestrator(Node):
         order_by: ScalerOrder = None,
     ) -> Connection[Scaler]:
         wanted = listing(tables.Scaler, "orchestrator_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
-    @strawberry.field(description="All its agents, those of its scalers included.")
-    async def agents(
+    @strawberry.field(description="All its agents, those of its scalers included.", metadata=AT_ONCE)
+    def agents(
         root: OrchestratorRow,
         info: Info,
         first: First = None,
@@ -225,10 +225,10 @@ class Orchestrator(Node):
         order_by: AgentOrder = None,
     ) -> Connection[Agent]:
         wanted = listing(tables.Agent, "orchestrator_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted, root.id)
+        return connect_at_once(info, wanted, root.id)
 
-    @strawberry.field(description="Its agents that belong to no scaler.")
-    async def stateful_agents(
+    @strawberry.field(description="Its agents that belong to no scaler.", metadata=AT_ONCE)
+    def stateful_agents(
         root: OrchestratorRow,
         info: Info,
         first: First = None,
@@ -239,7 +239,7 @@ class Orchestrator(Node):
         order_by: AgentOrder = None,
     ) -> Connection[Agent]:
         wanted = listing(tables.Agent, "orchestrator_id", where, order_by, first, after, last, before)
-        return await connect(info, wanted.narrowed(Condition("scaler_id", "null", ())), root.id)
+        return connect_at_once(info, wanted.narrowed(Condition("scaler_id", "null", ())), root.id)
 
 
 OrchestratorOrder = Annotated[

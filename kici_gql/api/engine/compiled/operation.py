@@ -10,7 +10,7 @@ from graphql.execution.collect_fields import collect_fields
 from graphql.execution.values import VariableValues
 from strawberry import Schema
 
-from kici_gql.api.engine.compiled.running import NotCompilable, Run, Slot, Spent, Unlike
+from kici_gql.api.engine.compiled.running import EncodedLists, NotCompilable, Run, Slot, Spent, Unlike
 from kici_gql.api.engine.compiled.selection import Source
 from kici_gql.api.engine.executor import FrameExecutor
 
@@ -41,9 +41,11 @@ class Compiled:
         except Exception as error:
             raise Unlike from error
 
-    def start(self, context: Any, limit: int, arguments: Mapping[int, dict[str, Any]]) -> Run:
+    def start(
+        self, context: Any, limit: int, arguments: Mapping[int, dict[str, Any]], encoded: EncodedLists
+    ) -> Run:
         """An execution that has not begun."""
-        return Run(context, self.slots, arguments, self.schema, limit)
+        return Run(context, self.slots, arguments, self.schema, limit, encoded)
 
     async def answer(self, run: Run, source: Any) -> bytes:
         """The encoded answer. Raises Unlike when graphql-core has to give it, Spent when the budget is used up."""

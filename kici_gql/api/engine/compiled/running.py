@@ -1,9 +1,12 @@
 """What generated code stands on while it runs."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import CoroutineType
 from typing import Any, NamedTuple
 
+import orjson
 from graphql import GraphQLField, GraphQLSchema, Undefined
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.language import FieldNode
@@ -12,9 +15,11 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
+from kici_gql.api.engine.ports import Unchanging
 from kici_gql.errors import LimitExceeded
 
 _MOST_LASTING = 256
+_BYTES_PER_LIST = 512  # so that many short ones count, too
 
 
 class NotCompilable(Exception):
@@ -84,6 +89,49 @@ class LastingValues(dict[int, Shown]):
         self[id(value)] = Shown(value, shown, values)
 
 
+class Encoded(NamedTuple):
+    """What was made of an unchanging list, and how many values that counts for. It holds the list, as above."""
+
+    items: Unchanging
+    fragment: orjson.Fragment
+    values: int
+    size: int
+
+
+class EncodedLists:
+    """What operations show of unchanging lists. Bounded in bytes; what was least recently shown goes first."""
+
+    def __init__(self, max_bytes: int = 16_777_216) -> None:
+        self._max_bytes = max_bytes
+        self._lists: OrderedDict[tuple[object, int], Encoded] = OrderedDict()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def shown(self, items: Unchanging, complete: "Callable[[Any, Run], Any]", run: "Run") -> orjson.Fragment:
+        """The completed items, encoded. `complete` asks nothing but the item; its values count each time."""
+        key = complete, id(items)
+        found = self._lists.get(key)
+        if found is not None:
+            self._lists.move_to_end(key)
+            run.left -= found.values
+            if run.left < 0:
+                raise run.spent()
+            return found.fragment
+        left = run.left
+        # A copy: what orjson encodes keeps the buffer it was encoded in, which is up to twice as large.
+        body = bytes(memoryview(orjson.dumps([complete(item, run) for item in items])))
+        fragment = orjson.Fragment(body)
+        size = _BYTES_PER_LIST + len(body)
+        self._lists[key] = Encoded(items, fragment, left - run.left, size)
+        self.bytes += size
+        while self.bytes > self._max_bytes:
+            _, oldest = self._lists.popitem(last=False)
+            self.bytes -= oldest.size
+        return fragment
+
+
 class Later(NamedTuple):
     """A value that has to be waited for, and where it goes."""
 
@@ -96,7 +144,18 @@ class Later(NamedTuple):
 class Run:
     """One execution: what all generated functions share. `args` are the arguments of the slots that take any."""
 
-    __slots__ = ("_context", "_infos", "_raws", "_schema", "_slots", "args", "left", "limit", "pending")
+    __slots__ = (
+        "_context",
+        "_infos",
+        "_raws",
+        "_schema",
+        "_slots",
+        "args",
+        "encoded",
+        "left",
+        "limit",
+        "pending",
+    )
 
     def __init__(
         self,
@@ -105,10 +164,12 @@ class Run:
         args: Mapping[int, dict[str, Any]],
         schema: Schema,
         limit: int,
+        encoded: EncodedLists,
     ) -> None:
         self.limit = limit
         self.left = limit
         self.args = args
+        self.encoded = encoded
         self._context = context
         self._slots = slots
         self._schema = schema
@@ -133,7 +194,10 @@ class Run:
         return found
 
     def later(self, value: Any, target: dict[str, Any], key: str, complete: Any) -> None:
-        """Put the completed value into its place when it is there."""
+        """Put the completed value into its place, at once or when it is there."""
+        if value.__class__ is not CoroutineType:
+            target[key] = complete(value, self)
+            return
         target[key] = None  # keys stand in the order of the document
         self.pending.append(Later(value, target, key, complete))
 

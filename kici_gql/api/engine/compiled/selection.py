@@ -14,7 +14,7 @@ becomes
     def f2(o, x):                                   # AgentHeartbeat
         …
         v3 = r0(o)                                  # a resolver of ours
-        if v3.__class__ is not list and v3.__class__ is not tuple: raise Unlike
+        if v3.__class__ not in lists: raise Unlike
         v3 = [f1(i0, x) for i0 in v3]
         return {'agentId': v0, 'memoryUsedMb': v1, 'scalerId': v2, 'labels': v3}
 
@@ -50,6 +50,7 @@ from kici_gql.api.engine.compiled.running import (
     serializer,
 )
 from kici_gql.api.engine.executor import FrameExecutor
+from kici_gql.api.engine.ports import Unchanging
 
 _BACKREF = GraphQLCoreConverter.DEFINITION_BACKREF
 
@@ -72,8 +73,14 @@ class Source:
         self.coordinates: set[str] = set()
         """Every field that is selected, as `Type.field`."""
         self._text: list[str] = []
-        self._names: dict[str, Any] = {"Unlike": Unlike, "is_nothing": is_nothing}
+        self._names: dict[str, Any] = {
+            "Unlike": Unlike,
+            "Unchanging": Unchanging,
+            "lists": (list, tuple, Unchanging),
+            "is_nothing": is_nothing,
+        }
         self._objects: dict[tuple[str, int], str] = {}
+        self._alone: set[str] = set()  # functions that ask nothing but the object
         self._kept: list[object] = []  # so that no id in `_objects` is ever given to another list
         self._serializers: dict[str, str] = {}
 
@@ -103,7 +110,11 @@ class Source:
         key = (type_.name, id(details))
         if key not in self._objects:
             self._kept.append(details)
-            self._objects[key] = _Object(self, type_).written(self.executor.collect_subfields(type_, details))
+            first = len(self.slots)
+            name = _Object(self, type_).written(self.executor.collect_subfields(type_, details))
+            self._objects[key] = name
+            if all(slot.alone for slot in self.slots[first:]):
+                self._alone.add(name)
         return self._objects[key]
 
     def query(self, type_: GraphQLObjectType, collected: CollectedFields) -> str:
@@ -147,10 +158,7 @@ class Source:
 
     def _present(self, type_: Any, details: list[FieldDetails], slot: int, v: str, depth: int) -> list[str]:
         if isinstance(type_, GraphQLList):
-            return [
-                f"if {v}.__class__ is not list and {v}.__class__ is not tuple: raise Unlike",
-                f"{v} = {self._items(type_.of_type, details, slot, v, depth)}",
-            ]
+            return self._list(type_.of_type, details, slot, v, depth)
         if isinstance(type_, GraphQLScalarType):
             convert = f"{v} = {self.serializer(type_)}({v})"
             return [f"if {_PLAIN[type_.name].format(v=v)}: {convert}"] if type_.name in _PLAIN else [convert]
@@ -161,6 +169,18 @@ class Source:
         if is_abstract_type(type_):
             return [f"{v} = {self._abstract(type_, details, slot, v)}"]
         raise NotCompilable(f"the type {type_}")
+
+    def _list(self, type_: Any, details: list[FieldDetails], slot: int, v: str, depth: int) -> list[str]:
+        usual = [
+            f"if {v}.__class__ not in lists: raise Unlike",
+            f"{v} = {self._items(type_, details, slot, v, depth)}",
+        ]
+        inner = type_.of_type if isinstance(type_, GraphQLNonNull) else None
+        item = self.object(inner, details) if isinstance(inner, GraphQLObjectType) else None
+        if item not in self._alone:
+            return usual
+        shown = f"{v} = x.encoded.shown({v}, {item}, x)"
+        return [f"if {v}.__class__ is Unchanging: {shown}", "else:", *("    " + line for line in usual)]
 
     def _items(self, type_: Any, details: list[FieldDetails], slot: int, v: str, depth: int) -> str:
         """A comprehension where one expression completes an item, a call of a small function elsewhere."""
@@ -275,7 +295,7 @@ class _Object:
         slot, field = self._source.slot(definition, node)
         got = self._source.resolved(field, slot)
         self._touched = self._touched or field.base_resolver is None
-        if field.is_async:
+        if field.is_async or "at_once" in field.metadata:
             complete = self._source.define(
                 "c", [*self._source.value(definition.type, details, slot, "o"), "return o"]
             )
