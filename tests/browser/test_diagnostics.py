@@ -1,5 +1,6 @@
 """The infrastructure tree and the alerts, live."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Org, Visit
@@ -51,6 +52,16 @@ def test_the_tree_shows_every_level(visit: Visit, org: Org) -> None:
     expect(page.locator(".row.agent", has_text="stateful-1")).to_contain_text("stateful")
     row.get_by_role("button", name="Configuration").click()
     expect(page.get_by_role("dialog", name="Configuration of pool")).to_contain_text("runner:24.04")
+
+
+def test_the_rest_of_the_labels_is_one_size_in_every_row(visit: Visit, org: Org) -> None:
+    labels = [f"label-{number}" for number in range(9)]
+    org.orchestrator().connect([agent("agent-1", labels=labels)], [scaler(labels=labels)])
+    page = visit(f"{org.path}/diagnostics", viewport={"width": 1100, "height": 800})
+    rest = page.locator(".row .label.more")
+    expect(rest).to_have_text(["+7", "+5"])
+    of_scaler, of_agent = (each.evaluate("pill => pill.clientWidth") for each in rest.all())
+    assert of_scaler == pytest.approx(of_agent, abs=1)
 
 
 def test_a_heartbeat_moves_without_a_reload(visit: Visit, org: Org) -> None:
