@@ -1,5 +1,6 @@
 """What resolvers reach: the caller, the doors to the program, and the loaders of this one operation."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,8 @@ class Services:
     listeners: Listeners
     process_id: str
     slices: KeptSlices = field(default_factory=KeptSlices)
+    catching_up: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one reader that goes through what it has missed. Ten at once would have most of each turn of the loop."""
 
 
 class Context:

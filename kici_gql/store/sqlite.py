@@ -1,6 +1,7 @@
 """SQLite: one writer in a thread of its own, several readers, and a watch that tells whether anything has changed."""
 
 import asyncio
+import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +14,13 @@ import orjson
 from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event
 from sqlalchemy.dialects.sqlite import DATETIME
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from kici_gql.store.records import dumps
 from kici_gql.store.transaction import Job, Memory, Outcome, run_batch
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -25,7 +29,12 @@ P = ParamSpec("P")
 # a small one costs little, and there are several; the writer's holds what reports write again and again.
 _WRITER_CACHE_KIB = 32 * 1024
 _READER_CACHE_KIB = 16 * 1024
+_KEEPER_CACHE_KIB = 64
 _READERS = 8
+
+CHECKPOINT_SECONDS = 2.0
+"""How long a commit may be in the log alone. It is there for good unless the power fails."""
+_MOST_FRAMES = 8000  # pages in the log, of 4 KiB each
 
 
 class SqliteWriter:
@@ -35,15 +44,74 @@ class SqliteWriter:
         self._engine = _engine(url, begin="BEGIN IMMEDIATE", cache_kib=_WRITER_CACHE_KIB)
         self._thread: _Thread | None = None
         self._memories: defaultdict[str | None, Memory] = defaultdict(Memory)
+        self._checkpoints = _Checkpoints(url)
 
     async def run(self, jobs: Sequence[Job], now: datetime) -> list[Outcome]:
         if self._thread is None:
             self._thread = await _Thread.start(self._engine)
-        return await self._thread.run(run_batch, jobs, now, self._memories)
+        outcomes = await self._thread.run(run_batch, jobs, now, self._memories)
+        self._checkpoints.note()
+        return outcomes
 
     async def close(self) -> None:
+        await self._checkpoints.close()
         if self._thread is not None:
             await self._thread.end()
+
+
+class _Checkpoints:
+    """Brings what was committed from the log into the database, beside the writer.
+
+    SQLite would do it within some commit, and whoever waits for that commit waits for the disk. While somebody reads,
+    it would even do so within each.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url, begin="BEGIN", cache_kib=_KEEPER_CACHE_KIB)
+        self._wanted = self._closed = False
+        self._due: asyncio.TimerHandle | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._thread: _Thread | None = None
+
+    def note(self) -> None:
+        """Something was committed."""
+        self._wanted = True
+        if self._due is None and self._running is None:
+            self._due = asyncio.get_running_loop().call_later(CHECKPOINT_SECONDS, self._begin)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._due is not None:
+            self._due.cancel()
+        if self._running is not None:
+            await self._running
+        if self._thread is not None:
+            await self._thread.end()
+
+    def _begin(self) -> None:
+        self._due, self._wanted = None, False
+        self._running = asyncio.create_task(self._run(), name="sqlite-checkpoint")
+
+    async def _run(self) -> None:
+        try:
+            if self._thread is None:
+                self._thread = await _Thread.start(self._engine)
+            await self._thread.run(_checkpoint)
+        except (DBAPIError, sqlite3.Error) as error:
+            _log.warning("what was committed stays in the log for now: %s", error)
+        finally:
+            self._running = None
+            if self._wanted and not self._closed:
+                self.note()
+
+
+def _checkpoint(connection: Connection) -> None:
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    [(_, frames, _)] = driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    if frames > _MOST_FRAMES:
+        # Nearly nothing is left to be copied. The writer waits, and then begins at the front of the file again.
+        driver.execute("PRAGMA busy_timeout=50")
+        driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
 
 class SqliteReaders:
@@ -167,7 +235,7 @@ def _engine(url: str, *, begin: str, cache_kib: int, query_only: bool = False) -
             "foreign_keys=ON",
             "busy_timeout=5000",
             f"cache_size=-{cache_kib}",
-            "wal_autocheckpoint=8000",
+            "wal_autocheckpoint=0",  # see `_Checkpoints`
             "temp_store=MEMORY",
             f"query_only={int(query_only)}",
         ):

@@ -34,7 +34,7 @@ class SlowReader(Reader):
     def read_up_to(self, wanted: float) -> None:
         while self.bytes < wanted:
             try:
-                self.bytes += len(self.connection.recv(4096, socket.MSG_DONTWAIT))
+                self.bytes += len(self.connection.recv(4096))
             except BlockingIOError:
                 return
 
@@ -60,6 +60,7 @@ class Stage:
         for _ in range(SLOW):
             connection = self._subscribed()
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            connection.setblocking(False)  # with a time-out Python would wait here, whatever the flags say
             self._slow.append(SlowReader(connection))
 
     def play(self, seconds: float) -> tuple[list[float], float]:

@@ -1,6 +1,6 @@
 """`heartbeats`: everybody's newest figures. A page holds one event for each agent at most."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,7 +24,6 @@ class HeartbeatView(LogView[HeartbeatFrame]):
     """Heartbeats of an org, or of one cluster; `where` narrows the agents."""
 
     topics = frozenset({Topic.HEARTBEATS})
-    coalesced = True
     frame = HeartbeatFrame
 
     def __init__(
@@ -46,24 +45,13 @@ class HeartbeatView(LogView[HeartbeatFrame]):
 
     def show(self, events: Iterable[Event]) -> Sequence[Any]:
         """The newest state of each, in the order of those states; `folded` counts what it stands for."""
-        newest: dict[str, tuple[Event, int]] = {}
-        everybody = self.cluster_id is None and not self.where
-        for event in events:
-            if everybody or self._concerns(event):
-                id_ = event.data["id"]
-                # Taken out and put in again, so that the order is that of the newest states.
-                before = newest.pop(id_, None)
-                newest[id_] = (event, 1 if before is None else before[1] + 1)
-        return [_show(event, count) for event, count in newest.values()]
+        folding = self.folding()
+        folding.add(events)
+        return folding.shown()
 
-    def fold(self, earlier: Sequence[Any], later: Sequence[Any]) -> Sequence[Any]:
-        newest = {_id(each): each for each in earlier}
-        for each in later:
-            before = newest.pop(_id(each), None)
-            if before is not None:
-                each.folded += before.folded
-            newest[_id(each)] = each
-        return list(newest.values())
+    def folding(self) -> "NewestBeats":
+        everybody = self.cluster_id is None and not self.where
+        return NewestBeats(None if everybody else self._concerns)
 
     def _concerns(self, event: Event) -> bool:
         if self.cluster_id is not None and event.data["cluster_id"] != self.cluster_id:
@@ -71,8 +59,23 @@ class HeartbeatView(LogView[HeartbeatFrame]):
         return event.type is not EventType.AGENT_BEAT or matches(self.where, event.data)
 
 
-def _id(shown: AgentHeartbeat | OrchestratorHeartbeat) -> str:
-    return shown.id if isinstance(shown, AgentHeartbeat) else shown.orchestrator_id
+class NewestBeats:
+    """The newest beat of each, and how many it stands for."""
+
+    def __init__(self, concerns: Callable[[Event], bool] | None) -> None:
+        self._concerns = concerns
+        self._newest: dict[str, tuple[Event, int]] = {}
+
+    def add(self, events: Iterable[Event]) -> None:
+        newest = self._newest
+        for event in events if self._concerns is None else filter(self._concerns, events):
+            id_ = event.data["id"]
+            # Taken out and put in again, so that the order is that of the newest states.
+            before = newest.pop(id_, None)
+            newest[id_] = (event, 1 if before is None else before[1] + 1)
+
+    def shown(self) -> Sequence[Any]:
+        return [_show(event, count) for event, count in self._newest.values()]
 
 
 def vars_of(row: Any) -> dict[str, Any]:

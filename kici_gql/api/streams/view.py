@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,15 +19,25 @@ from kici_gql.store import log
 
 F = TypeVar("F", bound=Frame)
 
-_FOLDED_PAGES = 100
+_FOLDED_PAGES, _FOLDED_EVENTS = 20, 10_000  # at most, in one frame
+_FOLDED_ENTRIES = 16
+"""Without a turn for those who are not behind: a millisecond's work, if each is a push of twenty agents."""
+
+
+class Folding(Protocol):
+    """What a run of events comes to, step by step."""
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Go on with these."""
+
+    def shown(self) -> Sequence[Any]:
+        """What it has come to, as subscribers see it."""
 
 
 class LogView(View[F]):
     """A filtered view of one org's log. Two views with equal keys give equal frames."""
 
     topics: ClassVar[frozenset[Topic]]
-    coalesced: ClassVar[bool] = False
-    """Whether a reader that is behind gets the newest state of each instead of every event; see `fold`."""
     frame: type[F]
 
     def __init__(self, services: Services, org_id: str, filters: Hashable) -> None:
@@ -43,9 +53,9 @@ class LogView(View[F]):
     def show(self, events: Iterable[Event]) -> Sequence[Any]:
         """The events that belong to the view, as its subscribers see them."""
 
-    def fold(self, earlier: Sequence[Any], later: Sequence[Any]) -> Sequence[Any]:
-        """What two runs of shown events come to in a coalesced view."""
-        raise NotImplementedError
+    def folding(self) -> Folding | None:
+        """For a view whose readers get, when they are behind, the newest state of each instead of every event."""
+        return None
 
     async def first(self, after: str | None) -> F | str:
         if after is None:
@@ -67,9 +77,12 @@ class LogView(View[F]):
                 )
             except Expired as expired:
                 return await self._snapshot(FrameKind.RESYNC, previous=cursor, reason=str(expired))
-            shown = self.show(_behind(page.entries, position))
-            if shown and self.coalesced:
-                shown, page = await self._all_that_gathered(shown, page)
+            folding = self.folding()
+            if folding is None:
+                shown = self.show(_behind(page.entries, position))
+            else:
+                page = await self._all_that_gathered(folding, page, position)
+                shown = folding.shown()
             if shown:
                 return self._frame(FrameKind.EVENTS, page.cursor, cursor, events=shown)
             if page.cursor != position:
@@ -82,23 +95,27 @@ class LogView(View[F]):
             except TimeoutError:
                 return self._frame(FrameKind.BOOKMARK, position, cursor)
 
-    async def _all_that_gathered(self, shown: Sequence[Any], page: Page) -> tuple[Sequence[Any], Page]:
-        """Fold in what lies between the page and the head, so that a slow reader is never further behind."""
-        feed = self.services.feed
-        head = await feed.head(self.org_id)
+    async def _all_that_gathered(self, folding: Folding, page: Page, position: Cursor) -> Page:
+        """Fold in the page and what lies between it and the head, so that a slow reader is never further behind."""
+        head = await self.services.feed.head(self.org_id)
+        if page.cursor.seq >= head.seq:
+            folding.add(_behind(page.entries, position))
+            return page
+        async with self.services.catching_up:
+            return await self._catch_up(folding, page, position, head)
+
+    async def _catch_up(self, folding: Folding, page: Page, position: Cursor, head: Cursor) -> Page:
+        await _fold(folding, page.entries, position)
         for _ in range(_FOLDED_PAGES):
             if page.cursor.seq >= head.seq:
                 break
-            await asyncio.sleep(0)
             try:
-                more = await feed.after(
-                    self.org_id, page.cursor, self.topics, self.services.settings.page_events
-                )
+                more = await self.services.feed.after(self.org_id, page.cursor, self.topics, _FOLDED_EVENTS)
             except Expired:
                 break  # what is shown is true; the next page will say that the log is gone
-            shown = self.fold(shown, self.show(_behind(more.entries, page.cursor)))
+            await _fold(folding, more.entries, page.cursor)
             page = more
-        return shown, page
+        return page
 
     async def _snapshot(self, kind: FrameKind, previous: str | None, reason: str | None) -> F:
         state, head = await self.services.store.read(self._state_and_head)
@@ -137,6 +154,12 @@ def _cursor(text: str) -> Cursor:
         return Cursor.parse(text)
     except ValueError:
         raise Expired("the cursor is not one of this server's") from None
+
+
+async def _fold(folding: Folding, entries: Sequence[Entry], position: Cursor) -> None:
+    for start in range(0, len(entries), _FOLDED_ENTRIES):
+        folding.add(_behind(entries[start : start + _FOLDED_ENTRIES], position))
+        await asyncio.sleep(0)
 
 
 def _behind(entries: Sequence[Entry], position: Cursor) -> Iterable[Event]:
