@@ -78,6 +78,7 @@ class Connection:
         self._frame_size = 0
         self._questions: dict[str, asyncio.Future[Outcome]] = {}
         self._orders: dict[str, Command] = {}
+        self._inquiries: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
         self._farewell: tuple[Close, str] | None = None
@@ -275,8 +276,10 @@ class Connection:
             self._start(self._carry_out(command))
 
     def inquire(self, question: Question) -> None:
-        """A user of another process wants to know something. Twice asked is twice answered, and the first one counts."""
-        self._start(self._answer(question))
+        """A user of another process wants to know something. A question may come twice; it is asked once."""
+        if question.id not in self._inquiries:
+            self._inquiries.add(question.id)
+            self._start(self._answer(question))
 
     async def _answer(self, question: Question) -> None:
         store = self._known_scribe().call.store
@@ -284,6 +287,8 @@ class Connection:
             await questions.answer(store, question, await self._asker.ask(question.surface))
         except Unavailable as refused:
             await questions.answer(store, question, refused)
+        finally:
+            self._inquiries.discard(question.id)
 
     async def _carry_out(self, command: Command) -> None:
         scribe = self._known_scribe()

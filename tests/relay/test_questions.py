@@ -132,6 +132,30 @@ async def test_a_question_waits_for_the_orchestrator_that_comes_back(
     await again.hang_up()
 
 
+async def test_a_question_that_is_handed_over_twice_is_asked_once(relay: Relay) -> None:
+    """As happens when it is asked while the orchestrator is joining."""
+    world = relay.world
+    async with relay.link() as link:
+        link.answers[ASKING] = ENVIRONMENTS
+        link.answers["dashboard.environments.secrets.list"] = answers(
+            "lists", "dashboard.environments.secrets.list.response"
+        )[0]
+        [row] = await world.rows(Orchestrator)
+        question = Question(
+            id="qst_1",
+            org_id=world.org_id,
+            orchestrator_id=row.id,
+            surface=Surface.ENVIRONMENTS,
+            asked_at=world.store.now(),
+        )
+        [connection] = relay.endpoint._open  # noqa: SLF001 - the dispatch hands it over like this
+        connection.inquire(question)
+        connection.inquire(question)
+        # One is asked after the other, so when this is answered a second one would have been asked.
+        await relay.surfaces.read(world.org_id, await cluster_of(relay), Surface.SECRET_SCOPES)
+        assert len(link.asked(ASKING)) == 1
+
+
 async def test_the_first_answer_counts_and_a_late_one_harms_nobody(relay: Relay, elsewhere: Surfaces) -> None:
     world = relay.world
     async with relay.link() as link:
