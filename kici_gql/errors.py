@@ -14,7 +14,8 @@
     │   └── IdempotencyConflict the same key was used with another input
     ├── ClusterDisconnected     the orchestrator holds the truth and can't be asked
     ├── LimitExceeded           a stated limit was reached
-    └── Unavailable             the server cannot do it now; the same request may work later
+    ├── Unavailable             the server cannot do it now; the same request may work later
+    └── Internal                a fault of the server; its log says more
 
 `code` is stable and public (`enum ErrorCode`), `retryable` says whether the very same request may
 succeed later, `hint` says what to do. Nothing here carries SQL, a stack or a secret.
@@ -141,4 +142,9 @@ class LimitExceeded(KiciError):
 
 class Unavailable(KiciError):
     code = ErrorCode.UNAVAILABLE
+    retryable = True
+
+
+class Internal(KiciError):
+    code = ErrorCode.INTERNAL
     retryable = True

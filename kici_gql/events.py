@@ -3,8 +3,8 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -93,10 +93,20 @@ _BY_NAME: dict[str, EventType] = {str(each): each for each in EventType}
 
 
 class Event(NamedTuple):
-    """One thing that happened. `data` is JSON-ready: times are ISO-8601 strings in UTC."""
+    """One thing that happened. `data` is JSON-ready: times are ISO-8601 strings in UTC.
+
+    Of what is told again and again `profile` is the part that stays the same, the very same object each time, and `data`
+    the rest. An event that was read from the log has it all in `data`.
+    """
 
     type: EventType
     data: Mapping[str, Any]
+    profile: Mapping[str, Any] | None = None
+
+    @property
+    def whole(self) -> Mapping[str, Any]:
+        """All that it tells."""
+        return self.data if self.profile is None else {**self.profile, **self.data}
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ class Entry:
     """A run of events of one topic that one transaction appended: sequence numbers `first_seq` to `seq`.
 
     Heartbeats arrive by the dozen, so one stored entry per push instead of one per event is what keeps ingest cheap.
-    The body stays encoded until somebody reads it, and is decoded once for all who read it then.
+    The body stays encoded until somebody reads it, and is decoded once for all who read it then. `told` are the same
+    events where this process can make them of what it knows, which is cheaper.
     """
 
     org_id: str
@@ -113,22 +124,27 @@ class Entry:
     topic: Topic
     at: str
     body: bytes
+    told: Callable[[], Sequence[Event]] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
-    def events(self) -> tuple[Event, ...]:
-        return tuple([Event(_BY_NAME[type_], data) for type_, data in orjson.loads(self.body)])
+    def events(self) -> Sequence[Event]:
+        if self.told is not None:
+            return self.told()
+        return [Event(_BY_NAME[type_], data) for type_, data in orjson.loads(self.body)]
 
     def forget_events(self) -> None:
         """Keep only the body; whoever reads the events from now on decodes them anew."""
         self.__dict__.pop("events", None)
+        self.__dict__["told"] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A run of events in their stored form, see `encode_events`."""
+    """A run of events in their stored form, see `encode_events`; `told` makes the events themselves."""
 
     count: int
     body: bytes
+    told: Callable[[], Sequence[Event]] | None = None
 
 
 @lru_cache(8192)  # what is shown together happened together, and is shown to many
@@ -139,7 +155,7 @@ def iso(moment: datetime) -> str:
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """The stored form of one entry's events."""
-    encoded = orjson.dumps([(event.type, event.data) for event in events], option=orjson.OPT_UTC_Z)
+    encoded = orjson.dumps([(event.type, event.whole) for event in events], option=orjson.OPT_UTC_Z)
     # A copy: tails keep thousands of them, and what orjson made keeps its whole buffer, four kilobytes at least.
     return bytes(memoryview(encoded))
 

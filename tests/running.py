@@ -95,7 +95,9 @@ class Cluster:
         return row
 
     async def run_now(self, workflow: Any, key: str | None = None, **inputs: str) -> Done:
-        return await wishes.run_now(self.world.call("OPERATOR", self.org), workflow.id, inputs, key)
+        return await wishes.run_now(
+            self.world.call("OPERATOR", self.org), workflow.id, list(inputs.items()), key
+        )
 
     async def running(self, run: str = "r1", job: str = "j1") -> tuple[Any, Any]:
         """A run with one job, both running."""

@@ -17,14 +17,8 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-EVENTS = st.lists(
-    st.builds(
-        Event,
-        st.sampled_from(EventType),
-        st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, max_size=4),
-    ),
-    max_size=5,
-)
+DATA = st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, max_size=4)
+EVENTS = st.lists(st.builds(Event, st.sampled_from(EventType), DATA, st.none() | DATA), max_size=5)
 
 
 @given(EPOCHS, SEQS)
@@ -67,8 +61,16 @@ def test_what_is_no_cursor(text: str) -> None:
 @given(EVENTS)
 def test_stored_events_read_back(events: list[Event]) -> None:
     entry = Entry("org_1", 1, len(events), Topic.ALERTS, "", encode_events(events))
-    assert list(entry.events) == events
+    assert list(entry.events) == [Event(event.type, event.whole) for event in events]
     assert orjson.loads(entry.body) is not None
+
+
+def test_an_entry_asks_who_told_it_until_it_forgets() -> None:
+    told = Event(EventType.AGENT_BEAT, {"memory_used_mb": 7}, {"id": "agt_1"})
+    entry = Entry("org_1", 1, 1, Topic.HEARTBEATS, "", encode_events([told]), lambda: [told])
+    assert entry.events[0] is told
+    entry.forget_events()
+    assert entry.events == [Event(EventType.AGENT_BEAT, {"id": "agt_1", "memory_used_mb": 7})]
 
 
 def test_every_type_has_a_topic() -> None:

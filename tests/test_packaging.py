@@ -96,6 +96,10 @@ def test_importing_the_package_costs_nothing() -> None:
     assert python("-c", loaded).split() == ["kici_gql"]
 
 
+def test_any_part_of_the_api_may_be_imported_first() -> None:
+    python("-c", "import kici_gql.api.mutations.inputs, kici_gql.api.schema")
+
+
 def test_the_command_line_loads_a_heavy_library_only_when_it_needs_it() -> None:
     loaded = python("-c", "import sys, kici_gql.cli; print(*sys.modules)").split()
     assert not {"alembic", "gql", "pydantic", "sqlalchemy", "starlette", "strawberry"} & set(loaded)

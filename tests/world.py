@@ -100,6 +100,15 @@ class World:
     def org_id(self) -> str:
         return self.viewer().org_id
 
+    async def bound_secret(self, cluster: str) -> str:
+        """A new token of scope ORCHESTRATOR that is bound to this cluster."""
+        secret = f"kgq_bound-{cluster}-0123456789abcdef"
+        wish = tokens.TokenWish(f"bound-{cluster}", TokenScope.ORCHESTRATOR, cluster)
+        await self.store.transaction(
+            self.org_id, lambda tx: tokens.add_token(tx, tx.org_id, wish, secret, None)
+        )
+        return secret
+
     # ── Actions ──
 
     async def connect(

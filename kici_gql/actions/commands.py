@@ -112,6 +112,8 @@ async def complete(
                 "the result is too long", hint=f"At most {_MAX_RESULT} characters.", path=["result"]
             )
 
+        reports.check_json(result, ["result"])
+
     def work(tx: Tx) -> Result:
         orchestrator = connected(tx, call.viewer, connection_id)
         row = records.by_id(tx.connection, Command, tx.org_id, command_id)

@@ -105,7 +105,9 @@ def _connect(
     known = fleet.instance_of(tx.connection, cluster.id, report.instance_id) if report.instance_id else None
     row = _orchestrator_for(tx, cluster, known, report, limits, held_by=held_by)
     for elsewhere in fleet.namesakes(tx.connection, tx.org_id, row.instance_id, row.cluster_key, cluster.id):
-        if elsewhere.liveness is not Liveness.OFFLINE:
+        home = records.by_id(tx.connection, Cluster, tx.org_id, elsewhere.cluster_id)
+        ours = home is not None and naming.belongs(tx.connection, viewer, home)
+        if ours and elsewhere.liveness is not Liveness.OFFLINE:
             departures.farewell(tx, elsewhere, f"moved to cluster {cluster.name}")
     changes = Changes(cluster.id)
     changes.orchestrator(tx, row, arrives=True)
@@ -209,6 +211,7 @@ def _heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Threshol
 
 
 def _any_heartbeat(tx: Tx, viewer: Viewer, beat: reports.Heartbeat, limits: Thresholds) -> Result:
+    tx.put_off()  # a cut network that is whole again brings everybody's beats at once, and each changes a lot
     row = connected(tx, viewer, beat.connection_id)
     changes = Changes(row.cluster_id)
     figures: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """What users want of workflows and runs. Each becomes a command to an orchestrator, or a typed refusal at once."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 
 from kici_gql.actions import commands
@@ -12,6 +12,8 @@ from kici_gql.actions.surfaces import require_write
 from kici_gql.errors import Conflict, NotFound, VersionConflict
 from kici_gql.rules import merging
 from kici_gql.rules import workflows as rules
+from kici_gql.rules.reports import check_count, check_unique
+from kici_gql.rules.run_reports import MAX_INPUTS
 from kici_gql.store import Tx, records, runs
 from kici_gql.tables import Cluster, CommandKind, Run, Workflow
 
@@ -19,16 +21,20 @@ _MAX_ACTIVE = 100
 
 
 async def run_now(
-    call: Call, workflow_id: str, inputs: Mapping[str, str], idempotency_key: str | None
+    call: Call, workflow_id: str, inputs: Sequence[tuple[str, str]], idempotency_key: str | None
 ) -> Done:
     """Start a run. Answers `run_id`, `command_id` and whether the workflow was disabled (it runs all the same).
 
     Raises NotFound, InvalidInput for inputs that the workflow does not declare, ClusterDisconnected.
     """
 
+    def check() -> None:
+        check_count(inputs, "inputs", MAX_INPUTS)
+        check_unique((name for name, _ in inputs), "inputs", "name")
+
     def work(tx: Tx) -> Result:
         workflow = _workflow(tx, workflow_id, None)
-        values = rules.check_inputs(workflow.inputs, inputs)
+        values = rules.check_inputs(workflow.inputs, dict(inputs))
         external_id = str(uuid.uuid4())
         told = {"trigger_type": "manual", "triggered_by": call.viewer.token_name, "inputs": values}
         run = run_actions.announce(tx, workflow, external_id, told)
@@ -39,7 +45,7 @@ async def run_now(
     given = [workflow_id, dict(inputs)]
     return await perform(
         call,
-        Action("workflowRunNow", work, object_id=workflow_id, idempotency_key=idempotency_key, input=given),
+        Action("workflowRunNow", work, check, workflow_id, idempotency_key, given),
     )
 
 

@@ -25,7 +25,7 @@ async def report(call: Call, told: run_reports.Workflows) -> Done:
         take(tx, orchestrator.cluster_id, told)
         return {"object_id": orchestrator.id, "cluster_id": orchestrator.cluster_id}
 
-    check = partial(run_reports.check_workflows, told)
+    check = partial(run_reports.check_workflows, told, call.store.now())
     return await perform(call, Action("orchestratorReportWorkflows", work, check))
 
 

@@ -48,11 +48,13 @@ class Context:
         self.viewer = viewer
         self.request_id = request_id
         self.load = self._loaders()
+        self._org: asyncio.Future[Any] | None = None
 
     @property
     def call(self) -> Call:
         """This request as the actions want it. What was loaded until now may be out of date after it."""
         self.load = self._loaders()
+        self._org = None
         return Call(self.services.store, self.services.settings, self.viewer, self.request_id)
 
     def _loaders(self) -> Loaders:
@@ -86,8 +88,13 @@ class Context:
         return await self.services.store.read(query, *args)
 
     async def org(self) -> Any:
-        """The viewer's org."""
-        found = await self.read(orgs.org_by_id, self.viewer.org_id)
+        """The viewer's org, whose row holds the position of its log.
+
+        Everything else is read after it, so that whoever follows from that position misses nothing that was not shown.
+        """
+        if self._org is None:
+            self._org = asyncio.ensure_future(self.read(orgs.org_by_id, self.viewer.org_id))
+        found = await self._org
         assert found is not None, "a token's foreign key says so"
         return found
 
@@ -101,11 +108,21 @@ class Context:
             raise Renamed(f"cluster {name} was renamed", hint=f"It is {renamed.name} now.", path=[path])
         return found
 
+    async def known_cluster(self, name: str, path: str) -> Any:
+        """As `cluster`, but raises NotFound where there is none."""
+        cluster = await self.cluster(name, path)
+        if cluster is None:
+            raise NotFound(
+                f"there is no cluster {name!r}", hint="Query Org.clusters for what there is.", path=[path]
+            )
+        return cluster
+
     async def node(self, id_: str) -> Any:
         """The object with this global id, of whatever kind, or None when the org has none."""
         auth.require_reader(self.viewer)
+        org = await self.org()
         if id_.startswith(f"{Prefix.ORG}_"):
-            return await self.org() if id_ == self.viewer.org_id else None
+            return org if id_ == org.id else None
         model = _MODELS.get(id_.partition("_")[0])
         if model is None:
             raise InvalidInput(

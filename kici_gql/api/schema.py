@@ -3,7 +3,6 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from kici_gql.api import enums  # noqa: F401 - describes the enums before any type uses them
 from kici_gql.api.mutations import Mutation
 from kici_gql.api.query import Query
 from kici_gql.api.scalars import SCALARS

@@ -9,13 +9,13 @@ from typing import Any
 
 import strawberry
 from sqlmodel import SQLModel
+from strawberry.utils.str_converters import to_camel_case
 
 from kici_gql.api.context import Context
 from kici_gql.api.ordering import order_of, window_of
 from kici_gql.errors import ErrorCode, InvalidInput, LimitExceeded
 from kici_gql.rules.workflows import STALE_AFTER
 from kici_gql.store.filters import Condition
-from kici_gql.store.fleet import cluster_named
 from kici_gql.store.paging import Listing
 from kici_gql.tables import (
     AlertKind,
@@ -192,14 +192,20 @@ def conditions_of(where: Any) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-async def narrowed(context: Context, where: Any) -> tuple[Condition, ...]:
-    """As `conditions_of`, for filters that name a cluster or ask for what is stale."""
+async def narrowed(context: Context, where: Any, *, live: bool = False) -> tuple[Condition, ...]:
+    """As `conditions_of`, for filters that name a cluster or ask for what is stale.
+
+    A cluster that there is not has nothing to list. A stream (`live`) would stay silent for ever, even if the cluster
+    came: NotFound or Renamed is raised instead.
+    """
     if where is None:
         return ()
     more: list[Condition] = []
     plain = copy(where)
     if where.cluster_name is not None:
-        cluster = await context.read(cluster_named, context.viewer.org_id, where.cluster_name)
+        cluster = await (context.known_cluster if live else context.cluster)(
+            where.cluster_name, "clusterName"
+        )
         more.append(Condition("cluster_id", "in", (cluster.id if cluster is not None else "",)))
         plain.cluster_name = None
     if getattr(where, "stale", None) is not None:
@@ -233,10 +239,9 @@ def _conditions(column: str, value: Any) -> list[Condition]:
 
 
 def _several(column: str, values: list[Any]) -> tuple[Any, ...]:
+    path = ["where", to_camel_case(column)]
     if len(values) > MAX_VALUES:
-        raise LimitExceeded(f"{len(values)} values are too many", hint=_MAX, path=["where", column])
+        raise LimitExceeded(f"{len(values)} values are too many", hint=_MAX, path=path)
     if not values:
-        raise InvalidInput(
-            "a list of values is empty", hint="Leave it out, or name values.", path=["where", column]
-        )
+        raise InvalidInput("a list of values is empty", hint="Leave it out, or name values.", path=path)
     return tuple(values)

@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz`, `/metrics`: for load balancers, supervisors and Prometheus."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from kici_gql.errors import KiciError
 from kici_gql.feed import Feed
 from kici_gql.relay import RelayEndpoint
 from kici_gql.store import Store
+
+PING_SECONDS = 2.0
+"""How long `/readyz` waits for the database: whoever asks has little patience, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,12 @@ def health_routes(observed: Observed) -> list[Route]:
         problems = [] if await _answers(observed.store) else ["database"]
         if observed.gate.draining:
             problems.append("stopping")
-        body = {"ready": not problems, "problems": problems, "bus": observed.feed.bus.connected.is_set()}
+        body = {
+            "ready": not problems,
+            "problems": problems,
+            "bus": observed.feed.bus.connected.is_set(),
+            "writes": observed.store.writes,
+        }
         return JSONResponse(body, status_code=503 if problems else 200)
 
     async def metrics(_: Request) -> Response:
@@ -114,8 +123,9 @@ class _Figures(Collector):
 
 async def _answers(store: Store) -> bool:
     try:
-        await store.read(_ping)
-    except (SQLAlchemyError, KiciError):
+        async with asyncio.timeout(PING_SECONDS):
+            await store.read(_ping)
+    except (SQLAlchemyError, KiciError, TimeoutError):
         return False
     return True
 

@@ -62,9 +62,7 @@ class Bus:
                 failures = 0 if self.connected.is_set() else failures + 1
                 self.connected.clear()
                 self.restarts += 1
-                _log.warning(
-                    "bus lost (%s: %s), connecting again in %.1f s", type(error).__name__, error, delay
-                )
+                _log.warning("bus lost (%s), connecting again in %.1f s", _cause(error), delay)
                 await asyncio.sleep(delay)
 
     async def _serve(self) -> None:
@@ -110,6 +108,12 @@ class Bus:
         org_id, _, seq = message.rpartition(":")
         if org_id and seq.isdigit():
             self._on_ring(org_id, int(seq))
+
+
+def _cause(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 async def _quietly(ending: Awaitable[None]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from kici_gql.errors import Unavailable
 from kici_gql.events import Cursor, Entry, Topic
 from kici_gql.feed.bus import Bus
 from kici_gql.feed.tail import Tail
@@ -176,7 +177,9 @@ class Feed:
             for org_id in behind:
                 try:
                     await self._read_on(org_id, self._tails[org_id])
-                except Exception:  # noqa: BLE001 - the database may be away for a while; live readers wait for it
+                except Unavailable:  # for a while, which the log says already; live readers wait for it
+                    self._behind.add(org_id)
+                except Exception:  # noqa: BLE001 - whatever else it was, the next try may be better
                     _log.exception("could not read the log; trying again")
                     self._behind.add(org_id)
             if self._behind:

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import departures, logs, orchestrators, runs, settings_reports, workflows
+from kici_gql.actions import departures, logs, naming, orchestrators, runs, settings_reports, workflows
 from kici_gql.actions.inventory import host_columns
 from kici_gql.actions.perform import Action, Call, Result, perform
 from kici_gql.actions.presence import Changes
@@ -54,7 +54,9 @@ class Scribe:
         """Enter the orchestrator, whose connection this process holds. Raises KiciError when it may not come in."""
         report = shapes.connecting(effect)
         alone = self.call.settings.is_sqlite
-        prepare = partial(_prepare, report=report, process_id=process_id, alone=alone)
+        prepare = partial(
+            _prepare, viewer=self.call.viewer, report=report, process_id=process_id, alone=alone
+        )
         await self.call.store.transaction(self.call.viewer.org_id, prepare, patient=True)
         done = await orchestrators.connect(self.call, report, held_by=process_id)
         self.connection_id = done.result["connection_id"]
@@ -121,9 +123,7 @@ class Scribe:
                 case Registrations() | Backends() if not await self._speaks_for_cluster():
                     logger.warning("%s: another cluster of this name was here first", self.cluster_name)
                 case Registrations(registry):
-                    listing = shapes.Listing(
-                        self.connection_id, registry.registry_version, registry.workflows
-                    )
+                    listing = shapes.listing(self.connection_id, registry, self.call.store.now())
                     await workflows.report(self.call, listing)
                 case Backends(backends):
                     told = [shapes.backend(each) for each in backends]
@@ -212,15 +212,19 @@ def _counts_anew(connection: Connection, org_id: str, orchestrator_id: str, tota
     return cluster is not None and cluster.dead_letters != total
 
 
-def _prepare(tx: Tx, report: shapes.Connecting, process_id: str, *, alone: bool) -> None:
-    """What has to be settled with the orchestrators that are known before another one is entered."""
-    cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
-    if cluster is not None:
-        _adopt(tx, cluster.id, report, lambda row: _is_held(row, process_id, alone=alone))
-    elif report.cluster_name is not None:
+def _prepare(tx: Tx, viewer: Viewer, report: shapes.Connecting, process_id: str, *, alone: bool) -> None:
+    """What has to be settled with the orchestrators that are known before another one is entered.
+
+    Nothing with those of a cluster that the token does not belong to: they will be refused.
+    """
+    cluster = keyed = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+    if cluster is None and report.cluster_name is not None:
         cluster = fleet.cluster_named(tx.connection, tx.org_id, report.cluster_name)
-    if cluster is not None:
-        _make_way(tx, cluster.id, report.instance_id, [agent.agent_id for agent in report.agents])
+    if cluster is None or not naming.belongs(tx.connection, viewer, cluster):
+        return
+    if keyed is not None:
+        _adopt(tx, cluster.id, report, lambda row: _is_held(row, process_id, alone=alone))
+    _make_way(tx, cluster.id, report.instance_id, [agent.agent_id for agent in report.agents])
 
 
 def _adopt(

@@ -1,7 +1,7 @@
 """What the actions are given: the reports of `rules` as they come out of a session's effects."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kici_gql.relay.messages import registrations
@@ -118,6 +118,24 @@ class Listing:
     full: bool = True
     registry_error: str | None = None
     removed: list[str] = field(default_factory=list)
+
+
+def listing(connection_id: str, registry: registrations.Registry, now: datetime) -> Listing:
+    """The registry, without the times of a clock that is far ahead: they must not cost the whole of it."""
+    latest = now + reports.MAX_CLOCK_SKEW
+    workflows = [
+        replace(
+            each,
+            registered_at=_until(latest, each.registered_at),
+            last_triggered_at=_until(latest, each.last_triggered_at),
+        )
+        for each in registry.workflows
+    ]
+    return Listing(connection_id, registry.registry_version, workflows)
+
+
+def _until(latest: datetime, moment: datetime | None) -> datetime | None:
+    return moment if moment is not None and moment <= latest else None
 
 
 @dataclass(slots=True)

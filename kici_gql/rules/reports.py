@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import orjson
+
 from kici_gql.errors import InvalidInput, LimitExceeded
 from kici_gql.rules import names
 from kici_gql.rules.secrets import looks_secret
@@ -136,6 +138,18 @@ def check_text(value: str, path: Sequence[str | int], limit: int = MAX_TEXT, *, 
         raise InvalidInput(
             "a text looks like the value of a secret", hint="Send names, never values.", path=path
         )
+
+
+def check_json(value: object, path: Sequence[str | int]) -> None:
+    """Raises InvalidInput for what can be read but not written as JSON."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        raise InvalidInput(
+            "a value can't be kept as JSON",
+            hint="Nest at most 250 levels, and keep integers within 64 bits.",
+            path=path,
+        ) from None
 
 
 def check_number(value: int, path: Sequence[str | int], least: int = 0) -> None:

@@ -10,12 +10,14 @@ from kici_gql.rules.reports import (
     MAX_CLOCK_SKEW,
     MAX_TEXT,
     check_count,
+    check_json,
     check_number,
     check_text,
     check_texts,
     check_unique,
 )
-from kici_gql.rules.workflows import InputType
+from kici_gql.rules.secrets import looks_secret
+from kici_gql.rules.workflows import InputType, check_value
 from kici_gql.tables import JobStatus, RunStatus, StepStatus
 
 MAX_WORKFLOWS = 5000
@@ -157,7 +159,7 @@ def as_config(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def check_workflows(report: Workflows) -> None:
+def check_workflows(report: Workflows, now: datetime) -> None:
     """Raises InvalidInput or LimitExceeded when a workflow, a trigger or a declared input is malformed."""
     check_count(report.workflows, "workflows", MAX_WORKFLOWS)
     check_count(report.removed, "removed", MAX_WORKFLOWS)
@@ -169,10 +171,10 @@ def check_workflows(report: Workflows) -> None:
         if value is not None:
             check_text(value, [name], MAX_MESSAGE)
     for index, each in enumerate(report.workflows):
-        _check_workflow(each, ["workflows", index])
+        _check_workflow(each, now, ["workflows", index])
 
 
-def _check_workflow(workflow: Workflow, path: Sequence[str | int]) -> None:
+def _check_workflow(workflow: Workflow, now: datetime, path: Sequence[str | int]) -> None:
     check_text(workflow.registration_id, [*path, "registrationId"])
     check_text(workflow.name, [*path, "name"])
     check_text(workflow.repository, [*path, "repository"])
@@ -188,9 +190,20 @@ def _check_workflow(workflow: Workflow, path: Sequence[str | int]) -> None:
         _check_trigger(trigger, [*path, "triggers", index])
     if len(workflow.inputs) > MAX_INPUTS:
         raise LimitExceeded("too many inputs", hint=f"Send at most {MAX_INPUTS}.", path=[*path, "inputs"])
+    _check_once([declared.name for declared in workflow.inputs], "name", [*path, "inputs"])
     for index, declared in enumerate(workflow.inputs):
-        check_text(declared.name, [*path, "inputs", index, "name"])
-        check_texts(declared.options, [*path, "inputs", index, "options"], MAX_TRIGGERS)
+        _check_declared(declared, [*path, "inputs", index])
+    _not_ahead(workflow.registered_at, now, [*path, "registeredAt"])
+    _not_ahead(workflow.last_triggered_at, now, [*path, "lastTriggeredAt"])
+
+
+def _check_declared(declared: WorkflowInput, path: Sequence[str | int]) -> None:
+    check_text(declared.name, [*path, "name"])
+    check_texts(declared.options, [*path, "options"], MAX_TRIGGERS)
+    if declared.description is not None:
+        check_text(declared.description, [*path, "description"], MAX_MESSAGE, empty=True)
+    if declared.default is not None:
+        check_value(declared.name, declared.type, declared.options, declared.default, [*path, "default"])
 
 
 def _check_trigger(trigger: Trigger, path: Sequence[str | int]) -> None:
@@ -199,6 +212,13 @@ def _check_trigger(trigger: Trigger, path: Sequence[str | int]) -> None:
         raise LimitExceeded(
             "a trigger's config is too large",
             hint=f"At most {MAX_TRIGGER_BYTES} characters.",
+            path=[*path, "config"],
+        )
+    check_json(trigger.config, [*path, "config"])
+    if looks_secret(str(trigger.config)):
+        raise InvalidInput(
+            "something looks like the value of a secret",
+            hint="Send names, never values.",
             path=[*path, "config"],
         )
     configured = {**trigger.config, "type": trigger.type}
@@ -221,14 +241,30 @@ def check_runs(runs: Sequence[Run]) -> None:
 
 
 def check_clock(runs: Sequence[Run], now: datetime) -> None:
-    """Raises InvalidInput for a report from the future: it would outweigh all that is told of the run from now on."""
+    """Raises InvalidInput for a time to come: it would outweigh all that is told of the run from now on, or count for ever."""
     for index, run in enumerate(runs):
-        if run.at is not None and run.at - now > MAX_CLOCK_SKEW:
-            raise InvalidInput(
-                f"at is more than a day ahead of the server's time {now.isoformat(timespec='seconds')}",
-                hint="Set the clock of the orchestrator's host.",
-                path=["runs", index, "at"],
-            )
+        path: list[str | int] = ["runs", index]
+        _not_ahead(run.at, now, [*path, "at"])
+        _not_ahead(run.queued_at, now, [*path, "queuedAt"])
+        _spans_not_ahead(run, now, path)
+        for at, job in enumerate(run.jobs):
+            _spans_not_ahead(job, now, [*path, "jobs", at])
+            for number, step in enumerate(job.steps):
+                _spans_not_ahead(step, now, [*path, "jobs", at, "steps", number])
+
+
+def _spans_not_ahead(row: Run | Job | Step, now: datetime, path: Sequence[str | int]) -> None:
+    _not_ahead(row.started_at, now, [*path, "startedAt"])
+    _not_ahead(row.completed_at, now, [*path, "completedAt"])
+
+
+def _not_ahead(moment: datetime | None, now: datetime, path: Sequence[str | int]) -> None:
+    if moment is not None and moment - now > MAX_CLOCK_SKEW:
+        raise InvalidInput(
+            f"{path[-1]} is more than a day ahead of the server's time {now.isoformat(timespec='seconds')}",
+            hint="Set the clock of the orchestrator's host.",
+            path=path,
+        )
 
 
 def _check_run(run: Run, path: Sequence[str | int]) -> None:

@@ -8,7 +8,14 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from kici_gql.errors import InvalidInput, LimitExceeded
-from kici_gql.rules.reports import MAX_MESSAGE, check_count, check_text, check_texts, check_unique
+from kici_gql.rules.reports import (
+    MAX_MESSAGE,
+    check_count,
+    check_number,
+    check_text,
+    check_texts,
+    check_unique,
+)
 from kici_gql.rules.secrets import looks_secret, redacted
 from kici_gql.tables import BackendHealth
 
@@ -55,6 +62,25 @@ def check_document(document: Mapping[str, Any], path: str) -> None:
             f"{path} has {len(text)} characters", hint=f"At most {MAX_DOCUMENT}.", path=[path]
         )
     _refuse_secrets(text, [path])
+    _check_inside(items or document, [path])
+
+
+def _check_inside(value: object, path: Sequence[str | int]) -> None:
+    match value:
+        case str():
+            check_text(value, path, MAX_DOCUMENT, empty=True)
+        case bool():
+            pass
+        case int():
+            check_number(value, path)
+        case Mapping():
+            for name, each in value.items():
+                check_text(name, path)
+                if name not in _FREE_TEXTS:
+                    _check_inside(each, [*path, name])
+        case list():
+            for index, each in enumerate(value):
+                _check_inside(each, [*path, index])
 
 
 def with_texts_redacted(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,15 +1,21 @@
 """Workflows: when one is stale, whether a registry is in step, which inputs a run may have."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from kici_gql.errors import InvalidInput
+from kici_gql.rules.reports import check_text
 from kici_gql.rules.secrets import looks_secret
 
 STALE_AFTER = timedelta(days=30)
 SYNC_GRACE = timedelta(minutes=1)
+MAX_VALUE = 32_768
+# As JSON and shells write them; `float` takes spaces, underscores and the digits of all scripts as well.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class SyncStatus(StrEnum):
@@ -75,19 +81,22 @@ def check_inputs(declared: Sequence[Mapping[str, Any]], given: Mapping[str, str]
             if each.get("required"):
                 raise InvalidInput(f"input {name!r} is required", hint="Send a value.", path=["inputs", name])
             continue
-        _check_value(name, each, value)
+        check_value(name, InputType(each["type"]), each.get("options") or [], value, ["inputs", name])
         values[name] = value
     return values
 
 
-def _check_value(name: str, declared: Mapping[str, Any], value: str) -> None:
+def check_value(
+    name: str, kind: InputType, options: Sequence[str], value: str, path: Sequence[str | int]
+) -> None:
+    """Raises InvalidInput for a value that an input of this type does not take."""
+    check_text(value, path, MAX_VALUE, empty=True)
     if looks_secret(value):
         raise InvalidInput(
             f"input {name!r} looks like the value of a secret",
             hint="Inputs are stored and shown; keep secrets in a secret scope.",
-            path=["inputs", name],
+            path=path,
         )
-    kind, options = InputType(declared["type"]), declared.get("options") or []
     wrong = (
         (kind is InputType.NUMBER and not _is_number(value))
         or (kind is InputType.BOOLEAN and value not in {"true", "false"})
@@ -99,11 +108,8 @@ def _check_value(name: str, declared: Mapping[str, Any], value: str) -> None:
             InputType.BOOLEAN: "true or false",
             InputType.CHOICE: "one of " + ", ".join(options),
         }[kind]
-        raise InvalidInput(f"input {name!r} is {value[:80]!r}", hint=f"Send {wanted}.", path=["inputs", name])
+        raise InvalidInput(f"input {name!r} is {value[:80]!r}", hint=f"Send {wanted}.", path=path)
 
 
 def _is_number(value: str) -> bool:
-    try:
-        return float(value) not in {float("inf"), float("-inf")} and value.lower() != "nan"
-    except ValueError:
-        return False
+    return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))

@@ -3,20 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kici_gql.errors import Unavailable
 from kici_gql.events import Cursor, Entry
 from kici_gql.settings import Settings
 from kici_gql.store import log
+from kici_gql.store.faults import about_values, in_a_line, is_away
 from kici_gql.store.postgres import PostgresReaders, PostgresWriter, postgres_engine
 from kici_gql.store.sqlite import SqliteReaders, SqliteWatch, SqliteWriter
-from kici_gql.store.transaction import Job, Outcome, Tx, about_values
+from kici_gql.store.transaction import Job, Outcome, Tx
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _MAX_WAITING = 10_000  # of each kind
 # Where many push at once, as the last batch told, a batch waits a little for those that are on their way: what it costs
 # apart from its jobs is then shared by more of them. Who pushes alone never waits.
 _CROWD = 5
-_GATHER_SECONDS = 0.004
+_GATHER_SECONDS = 0.001
 
 
 @dataclass(slots=True)
@@ -78,6 +79,8 @@ class Store:
         self._watch: SqliteWatch | None = None
         self._heads: dict[str, tuple[int, Cursor]] = {}
         self.counts = Counts()
+        self.writes = True
+        """Whether the newest batch could commit."""
 
     def now(self) -> datetime:
         """The server's time: the only clock that anything is judged by."""
@@ -99,7 +102,8 @@ class Store:
     async def close(self) -> None:
         """Finish what is queued, then disconnect."""
         if self._task is not None:
-            await asyncio.gather(self._prompt.join(), self._patient.join())
+            await self._prompt.join()
+            await self._patient.join()  # afterwards: prompt work may turn out to be patient
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -113,7 +117,8 @@ class Store:
 
         Transactions that arrive together share one commit; each stands or falls alone. `work` runs off the event
         loop, so all it does must be done through its `Tx`, and it runs on when the caller is cancelled.
-        `patient` work lets everybody else's go first, except that some of it is done with each commit.
+        `patient` work lets everybody else's go first, except that some of it is done with each commit; work that finds
+        out that it takes long becomes patient with `Tx.put_off`.
         Raises the KiciError that `work` raises, or Unavailable when the database can't do it.
         """
         self._require_open()
@@ -133,10 +138,10 @@ class Store:
         self._require_open()
         try:
             return await self._readers.run(lambda connection: query(connection, *args, **kwargs))
-        except (DBAPIError, OSError) as error:
-            if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        except (SQLAlchemyError, OSError) as error:
+            if not is_away(error):
                 raise about_values(error) from error
-            _log.warning("the database can't be reached: %s", type(error).__name__)
+            _log.warning("the database can't be reached: %s", in_a_line(error))
             raise Unavailable("the database can't be reached", hint="Send the same request again.") from error
 
     async def head(self, org_id: str) -> Cursor:
@@ -178,6 +183,8 @@ class Store:
                 done = jobs[: len(outcomes)]
                 self._settle(outcomes)
             except Exception as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
+                self.writes = False
+                self.counts.failed += len(done)
                 for job in done:
                     job.fail(error)
             finally:
@@ -188,14 +195,26 @@ class Store:
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         entries = [entry for outcome in outcomes for entry in outcome.entries]
         failed = sum(outcome.error is not None for outcome in outcomes)
+        put_off = [outcome.job for outcome in outcomes if outcome.put_off]
+        self.writes = True
         self.counts.commits += 1
         self.counts.failed += failed
-        self.counts.transactions += len(outcomes) - failed
+        self.counts.transactions += len(outcomes) - failed - len(put_off)
         self.counts.events += sum(entry.seq - entry.first_seq + 1 for entry in entries)
         if entries:
             self.on_commit(entries)
         for outcome in outcomes:
             outcome.settle()
+        for job in put_off:
+            self._put_off(job)
+
+    def _put_off(self, job: Job) -> None:
+        patient = replace(job, patient=True)
+        try:
+            self._patient.put_nowait(patient)
+        except asyncio.QueueFull:
+            job.fail(Unavailable("too much is waiting to be written", hint="Send the same request again."))
+        self._filled.set()
 
 
 def _taken(queue: asyncio.Queue[Job], most: int) -> Iterator[Job]:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection
 from datetime import datetime
+from itertools import takewhile
 from typing import NamedTuple
 
 import orjson
@@ -128,13 +129,9 @@ def trim(connection: Connection, org_id: str, older_than: datetime, keep_events:
     """Remove at most `limit` of the oldest entries that are too old or too many. Returns how many went."""
     _, _, last_seq = bounds(connection, org_id)
     floor = last_seq - keep_events
-    query = (
-        select(_entry.c.seq)
-        .where(_entry.c.org_id == org_id, (_entry.c.at < older_than) | (_entry.c.seq <= floor))
-        .order_by(_entry.c.seq)
-        .limit(limit)
-    )
-    doomed = [row.seq for row in connection.execute(query)]
+    oldest = select(_entry.c.seq, _entry.c.at).where(_entry.c.org_id == org_id)
+    rows = connection.execute(oldest.order_by(_entry.c.seq).limit(limit))
+    doomed = [row.seq for row in takewhile(lambda row: row.at < older_than or row.seq <= floor, rows)]
     if not doomed:
         return 0
     connection.execute(delete(_entry).where(_entry.c.org_id == org_id, _entry.c.seq <= doomed[-1]))

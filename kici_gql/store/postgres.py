@@ -15,9 +15,17 @@ from kici_gql.store.transaction import Job, Memory, Outcome, run_batch
 T = TypeVar("T")
 
 
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0
+"""How long a database may be silent. A network that swallows everything would otherwise hold whoever writes for a
+quarter of an hour, which is when TCP gives up."""
+
+
 def postgres_engine(url: str) -> AsyncEngine:
+    """Raises TimeoutError out of whatever takes too long; the connection is given up with it."""
     return create_async_engine(
         url,
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         json_serializer=dumps,
         json_deserializer=orjson.loads,
         pool_pre_ping=True,

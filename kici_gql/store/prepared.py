@@ -1,6 +1,6 @@
 """Statements for rows that come by the thousand: SQL and types are worked out once, not at each execution."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -39,7 +39,9 @@ class Prepared:
         return [getattr(record, name) for name in self._columns]
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Execute for each row."""
+        """Execute for each row that counts."""
+        if self.key is not None:
+            rows = self._last_of_each_id(rows)
         if not rows:
             return
         compiled = self._known.get(connection.dialect.name) or self._compile(connection)
@@ -56,6 +58,11 @@ class Prepared:
             sql = self._many.get(size) or self._many_at_once(size)
             driver.execute(sql, values[done * width : (done + size) * width])
             done += size
+
+    def _last_of_each_id(self, rows: Sequence[Row]) -> Sequence[Row]:
+        last = {row[self.key]: row for row in rows}  # type: ignore[index]
+        # In order of id, so that two processes that write the same rows can't wait for each other.
+        return [last[id_] for id_ in sorted(last)]
 
     def _compile(self, connection: Connection) -> _Compiled:
         statement: Any = self._statement
@@ -106,31 +113,20 @@ class Pending:
     """Rows that wait to be written together with those of other transactions of the batch."""
 
     def __init__(self) -> None:
-        self.inserts: dict[Prepared, list[Row]] = {}
-        self.updates: dict[Prepared, dict[str, Row]] = {}
+        self.rows: dict[Prepared, list[Row]] = {}
 
-    def add(self, prepared: Prepared, rows: Sequence[Row]) -> None:
-        if prepared.key is not None:
-            key = prepared.key
-            self.updates.setdefault(prepared, {}).update([(row[key], row) for row in rows])
-        else:
-            self.inserts.setdefault(prepared, []).extend(rows)
+    def add(self, prepared: Prepared, rows: Iterable[Row]) -> None:
+        self.rows.setdefault(prepared, []).extend(rows)
 
     def absorb(self, later: "Pending") -> None:
         """Add all that waits there."""
-        for prepared, updated in later.updates.items():
-            self.updates.setdefault(prepared, {}).update(updated)
-        for prepared, rows in later.inserts.items():
-            self.inserts.setdefault(prepared, []).extend(rows)
+        for prepared, rows in later.rows.items():
+            self.add(prepared, rows)
 
     def flush(self, connection: Connection) -> None:
-        """Write all of it; nothing waits afterwards."""
-        updates, inserts = self.updates, self.inserts
-        self.updates, self.inserts = {}, {}
-        for prepared, updated in updates.items():
-            # In order of id, so that two processes that write the same rows can't wait for each other.
-            prepared.run(connection, [updated[id_] for id_ in sorted(updated)])
-        for prepared, rows in inserts.items():
+        """Write all of it, what counts but once before what is only added; nothing waits afterwards."""
+        waiting, self.rows = self.rows, {}
+        for prepared, rows in sorted(waiting.items(), key=lambda each: each[0].key is None):
             prepared.run(connection, rows)
 
 
@@ -163,9 +159,7 @@ def sqlite_driver(connection: Connection) -> Any:
 
 def _processed(process: Callable[[Any], Any], column: Sequence[Any]) -> list[Any]:
     """A column's values as the driver wants them. Within one call they are mostly the same, such as the time."""
-    ready, last, printed = [], object(), None
-    for value in column:
-        if value is not last:
-            last, printed = value, process(value)
-        ready.append(printed)
-    return ready
+    first = column[0]
+    if column.count(first) == len(column):
+        return [process(first)] * len(column)
+    return list(map(process, column))

@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, bindparam, select
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from kici_gql.errors import InvalidInput, KiciError, Unavailable
+from kici_gql.errors import Internal, KiciError, Unavailable
 from kici_gql.events import Cursor, Encoded, Entry, Event, EventType, Topic, encode_events, iso
+from kici_gql.store.faults import about_values, in_a_line, is_away
 from kici_gql.store.prepared import Pending, Prepared, Row, prepared_insert, prepared_update, sqlite_driver
 from kici_gql.tables import LogEntry, Org, table_of
 
@@ -96,11 +96,22 @@ def _member(event: Event) -> str:
     return str(event.data.get("orchestrator_id") or event.data["cluster_id"])
 
 
+class PutOff(Exception):
+    """Work turned out to take long before it did anything; it wants to be begun again among the patient."""
+
+
 class Tx:
     """What one piece of work may do: statements on `connection`, rows that can wait, and events appended to its org's log."""
 
     def __init__(
-        self, batch: "_Batch", org_id: str | None, head: Head | None, now: datetime, memory: Memory
+        self,
+        batch: "_Batch",
+        org_id: str | None,
+        head: Head | None,
+        now: datetime,
+        memory: Memory,
+        *,
+        patient: bool = False,
     ) -> None:
         self.now = now
         self.memory = memory
@@ -109,6 +120,7 @@ class Tx:
         self.disturbed: set[str] = set()
         """Ids of orchestrators, and of clusters, of which no longer holds what any process remembers."""
         self._batch = batch
+        self._patient = patient
         self._org_id = org_id
         self._head = head
         self._appended = 0
@@ -124,6 +136,14 @@ class Tx:
             _execute(connection, "SAVEPOINT job")
         self.waiting.flush(connection)
         return connection
+
+    def put_off(self) -> None:
+        """Go on only if those who are quick went first; until then nothing may have been done.
+
+        Raises PutOff, which is not to be caught: the work is begun again as `patient` work.
+        """
+        if not self._patient:
+            raise PutOff
 
     def flush(self) -> None:
         """Write what waits, under the savepoint of this transaction."""
@@ -179,24 +199,9 @@ class Tx:
         seq, at = self._head.seq, iso(self.now)
         for topic, events in self._runs:
             run = events if isinstance(events, Encoded) else Encoded(len(events), encode_events(events))
-            entries.append(Entry(self.org_id, seq + 1, seq + run.count, topic, at, run.body))
+            entries.append(Entry(self.org_id, seq + 1, seq + run.count, topic, at, run.body, run.told))
             seq += run.count
         return entries
-
-
-def about_values(error: Exception) -> Exception:
-    """InvalidInput in place of what PostgreSQL says to a value that it can't hold; any other error as it is."""
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    if not str(state).startswith("22"):
-        return error
-    return InvalidInput("a value can't be stored", hint="Send printable characters and numbers in range.")
-
-
-def _is_loss(error: Exception) -> bool:
-    """Whether the connection was lost; what is tried on a lost one, such as to end a savepoint, is a pending rollback."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    return isinstance(error, OSError | PendingRollbackError)
 
 
 @dataclass(slots=True)
@@ -213,11 +218,16 @@ class Job:
         if isinstance(error, KiciError):
             self._set_exception(error)
             return
-        if _is_loss(error):
-            _log.warning("the connection to the database was lost: %s", type(error).__name__)
-        else:
-            _log.error("a transaction failed", exc_info=error)
-        self._set_exception(Unavailable("the database could not commit", hint="Send the same request again."))
+        if is_away(error):
+            _log.warning("a transaction could not commit: %s", in_a_line(error))
+            self._set_exception(
+                Unavailable("the database could not commit", hint="Send the same request again.")
+            )
+            return
+        _log.error("a transaction failed", exc_info=error)
+        self._set_exception(
+            Internal("the server failed to do this", hint="Report it, with what the server's log says.")
+        )
 
     def _set_exception(self, error: Exception) -> None:
         if not self.future.done():
@@ -232,8 +242,11 @@ class Outcome:
     value: Any = None
     error: Exception | None = None
     entries: list[Entry] = field(default_factory=list)
+    put_off: bool = False
 
     def settle(self) -> None:
+        if self.put_off:
+            return
         if self.error is not None:
             self.job.fail(self.error)
         elif not self.job.future.done():
@@ -292,12 +305,16 @@ class _Batch:
 
 def _run_one(batch: _Batch, job: Job, heads: dict[str, Head], now: datetime, memory: Memory) -> Outcome:
     head = heads.get(job.org_id) if job.org_id is not None else None
-    tx = Tx(batch, job.org_id, head, now, memory.at(head) if head is not None else Memory())
+    known = memory.at(head) if head is not None else Memory()
+    tx = Tx(batch, job.org_id, head, now, known, patient=job.patient)
     try:
         value = job.work(tx)
         entries = tx.entries()
         if tx.touched:
             tx.waiting.flush(batch.connection)
+    except PutOff:
+        assert not tx.touched, "it was to be done before anything else"
+        return Outcome(job, put_off=True)
     except Exception as error:  # noqa: BLE001 - one bad push fails alone, whatever is wrong with it
         if tx.touched:
             _execute(batch.connection, "ROLLBACK TO SAVEPOINT job")
@@ -329,7 +346,9 @@ def _execute(connection: Connection, sql: str) -> None:
 def _lock_heads(connection: Connection, org_ids: set[str]) -> dict[str, Head]:
     if not org_ids:
         return {}
-    rows = connection.exec_driver_sql(_heads_sql(connection.dialect, len(org_ids)), tuple(sorted(org_ids)))
+    sql, values = _heads_sql(connection.dialect, len(org_ids)), tuple(sorted(org_ids))
+    driver = sqlite_driver(connection)
+    rows = driver.execute(sql, values) if driver is not None else connection.exec_driver_sql(sql, values)
     return {id_: Head(epoch, seq, fleet_seq) for id_, epoch, seq, fleet_seq in rows}
 
 

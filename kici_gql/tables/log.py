@@ -3,33 +3,25 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Index,
-    LargeBinary,
-    UniqueConstraint,
-)
+from sqlalchemy import Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from kici_gql.tables.columns import big_column, json_column, word_column
+from kici_gql.tables.columns import Compressed, big_column, json_column, word_column
 from kici_gql.words import AlertKind, AlertSeverity, AlertState
 
 
 class LogEntry(SQLModel, table=True):
-    """A stored `events.Entry`. The second index lets a reader of one topic skip all others."""
+    """A stored `events.Entry`. The index lets a reader of one topic skip all others."""
 
     __tablename__ = "event_log"
-    __table_args__ = (
-        Index("event_log_topic", "org_id", "topic", "seq"),
-        Index("event_log_at", "org_id", "at"),
-    )
+    __table_args__ = (Index("event_log_topic", "org_id", "topic", "seq"),)
 
     org_id: str = Field(primary_key=True, foreign_key="org.id")
     seq: int = big_column(primary_key=True)
     first_seq: int = big_column()
     topic: str
     at: datetime
-    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    body: bytes = Field(sa_column=Column(Compressed, nullable=False))
 
 
 class Alert(SQLModel, table=True):

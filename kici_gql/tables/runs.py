@@ -3,15 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Index,
-    LargeBinary,
-    UniqueConstraint,
-)
+from sqlalchemy import Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from kici_gql.tables.columns import big_column, json_column, word_column
+from kici_gql.tables.columns import Compressed, big_column, json_column, word_column
 from kici_gql.words import JobStatus, RunStatus, StepStatus
 
 _FILTERS = ("status", "workflow_name", "branch", "repository", "trigger_type", "cluster_id", "workflow_id")
@@ -127,7 +122,7 @@ class LogChunk(SQLModel, table=True):
     run_id: str = Field(foreign_key="run.id")
     bytes: int
     at: datetime
-    body: Any = Field(sa_column=Column(LargeBinary, nullable=False))
+    body: Any = Field(sa_column=Column(Compressed, nullable=False))
 
 
 class RunBucket(SQLModel, table=True):

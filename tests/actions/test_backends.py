@@ -64,7 +64,11 @@ async def test_a_test_waits_for_the_answer(world: World, connection: str) -> Non
     assert (worse["finished"], worse["ok"], worse["latencyMs"], worse["error"]) == (
         True, False, None, "no such backend",
     )  # fmt: skip
-    odd = await tested(world, connection, result={"ok": "yes", "latencyMs": "soon"})
+
+
+@pytest.mark.parametrize("latency", ["soon", True, -1, 2**31, 0.5])
+async def test_what_is_no_latency_is_not_told(world: World, connection: str, latency: Any) -> None:
+    odd = await tested(world, connection, result={"ok": "yes", "latencyMs": latency})
     assert (odd["finished"], odd["latencyMs"]) == (True, None)
 
 
@@ -130,6 +134,19 @@ async def test_replays(world: World, connection: str) -> None:
     assert len(await world.rows(Command)) == 2
     first_test = await tested(world, connection, result={"ok": True, "latencyMs": 1})
     assert (first_test["finished"], first_test["replayed"]) == (True, False)
+
+
+async def test_a_replay_after_its_object_has_gone(world: World, connection: str) -> None:
+    test = """mutation ($id: ID!) { secretBackendTest(input: {secretBackendId: $id, idempotencyKey: "k"}) {
+        ... on Error { code message } } }"""
+    id_ = await store_id(world)
+    await backends.test(world.call("OPERATOR"), id_, "k")
+    [command] = await world.rows(Command)
+    await complete(world, connection, command.id)
+    await report(world, connection, secret_backends=[])
+    answer = (await world.data(test, world.viewer("OPERATOR"), id=id_))["secretBackendTest"]
+    assert answer["code"] == "NOT_FOUND"
+    assert "secret backend" in answer["message"]
 
 
 async def test_what_is_not_there(world: World, connection: str) -> None:

@@ -49,7 +49,7 @@ async def test_one_key_is_one_callers_and_one_actions(any_world: World) -> None:
     home = await cluster(any_world)
     workflow = await home.workflow()
     await home.run_now(workflow, "key")
-    done = await wishes.run_now(any_world.call("ADMIN"), workflow.id, {}, "key")
+    done = await wishes.run_now(any_world.call("ADMIN"), workflow.id, [], "key")
     assert not done.replayed
     done = await wishes.set_enabled(any_world.call("OPERATOR"), workflow.id, False, None, "key")
     assert not done.replayed
@@ -78,16 +78,18 @@ async def test_what_can_not_be_run(world: World) -> None:
     home = await cluster(world)
     workflow = await home.workflow(inputs=[declared("target", required=True)])
     with pytest.raises(NotFound):
-        await wishes.run_now(world.call("OPERATOR"), "wfl_nobody", {}, None)
+        await wishes.run_now(world.call("OPERATOR"), "wfl_nobody", [], None)
     with pytest.raises(NotFound):
-        await wishes.run_now(world.call("OPERATOR", "other"), workflow.id, {"target": "x"}, None)
+        await wishes.run_now(world.call("OPERATOR", "other"), workflow.id, [("target", "x")], None)
     with pytest.raises(InvalidInput):
         await home.run_now(workflow)
     with pytest.raises(InvalidInput):
         await home.run_now(workflow, target="x", more="y")
+    with pytest.raises(InvalidInput, match="twice"):
+        await wishes.run_now(world.call("OPERATOR"), workflow.id, [("target", "x"), ("target", "y")], None)
     for scope in ("VIEWER", "ORCHESTRATOR"):
         with pytest.raises(Forbidden):
-            await wishes.run_now(world.call(scope), workflow.id, {"target": "x"}, None)
+            await wishes.run_now(world.call(scope), workflow.id, [("target", "x")], None)
     assert await world.rows(Run) == await world.rows(Command) == []
 
 
@@ -107,7 +109,7 @@ async def test_a_disconnected_cluster_is_an_error_and_nothing_is_half_written(
     before = await any_world.dump("audit")
     call = any_world.call("OPERATOR")
     for wish in (
-        wishes.run_now(call, workflow.id, {}, "a"),
+        wishes.run_now(call, workflow.id, [], "a"),
         wishes.set_enabled(call, workflow.id, False, None, "b"),
         wishes.delete(call, workflow.id, True, None, "c"),
         wishes.cancel(call, run.id, False, "d"),
@@ -117,7 +119,7 @@ async def test_a_disconnected_cluster_is_an_error_and_nothing_is_half_written(
         assert caught.value.retryable
     assert await any_world.dump("audit") == before
     await any_world.connect()
-    done = await wishes.run_now(call, workflow.id, {}, "a")
+    done = await wishes.run_now(call, workflow.id, [], "a")
     assert not done.replayed, "a refusal is not remembered under the key"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kici_gql.actions import clusters, orchestrators, tokens
+from kici_gql.actions import clusters, orchestrators
 from kici_gql.actions.clusters import Rename
 from kici_gql.actions.perform import Call, Done
 from kici_gql.auth import Viewer, hash_of, viewer_of
@@ -21,7 +21,6 @@ from kici_gql.tables import (
     Liveness,
     Orchestrator,
     Token,
-    TokenScope,
 )
 from tests.world import Clock, World, beating, connecting
 
@@ -52,11 +51,7 @@ async def arrive(world: World, cluster: str | None, instance: str | None = "one"
 
 async def bound_to(world: World, cluster: str) -> Viewer:
     """The holder of a new token that is bound to this cluster."""
-    secret = f"kgq_bound-{cluster}-0123456789abcdef"
-    wish = tokens.TokenWish(f"bound-{cluster}", TokenScope.ORCHESTRATOR, cluster)
-    await world.store.transaction(
-        world.org_id, lambda tx: tokens.add_token(tx, tx.org_id, wish, secret, None)
-    )
+    secret = await world.bound_secret(cluster)
     found = await world.store.read(orgs.token_by_hash, hash_of(secret))
     assert found is not None
     return viewer_of(*found)
@@ -221,6 +216,16 @@ async def test_tokens_follow_their_cluster(world: World) -> None:
     for name in ("live", "prod", None):
         again = await orchestrators.connect(call, connecting(name, "two"))
         assert again.result["cluster_name"] == "live"
+
+
+async def test_a_bound_token_says_goodbye_for_nobody_in_another_cluster(world: World) -> None:
+    await arrive(world, "prod", "one", cluster_key="k1")
+    await arrive(world, "other", "two")
+    call = call_of(world, await bound_to(world, "other"))
+    done = await orchestrators.connect(call, connecting("other", "one", cluster_key="k1"))
+    assert done.result["cluster_name"] == "other"
+    states = [(row.instance_id, row.liveness) for row in await world.rows(Orchestrator)]
+    assert sorted(states) == [(name, Liveness.ONLINE) for name in ("one", "one", "two")]
 
 
 async def test_a_token_for_the_name_to_come_may_bring_it(world: World) -> None:

@@ -293,6 +293,13 @@ async def test_lineage_of_reruns(world: World) -> None:
     }
 
 
+async def test_an_orchestrators_id_may_look_like_ours(world: World) -> None:
+    home = await cluster(world)
+    await home.report(run_of("run_17", RunStatus.SUCCESS))
+    answer = await world.data('{ org { run(id: "run_17") { externalId } } }')
+    assert answer["org"]["run"] == {"externalId": "run_17"}
+
+
 async def test_events_tell_the_whole_state(world: World) -> None:
     home = await cluster(world)
     await home.report(run_of(status=RunStatus.RUNNING, jobs=[job_of(steps=[step_of(name="make")])]))

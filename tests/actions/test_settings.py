@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from kici_gql.api.mutations.settings_inputs import EnvironmentInput, SecretScopeInput
+from kici_gql.api.mutations.settings_inputs import (
+    EnvironmentInput,
+    SecretScopeInput,
+    SecurityPolicyInput,
+    SettingInput,
+)
 from kici_gql.errors import Forbidden, InvalidInput, KiciError, LimitExceeded, UnknownConnection
 from kici_gql.tables import (
     Alert,
@@ -108,6 +113,14 @@ REFUSED: list[tuple[dict[str, Any], type[KiciError], str]] = [
     ({"dead_letters": [letter(CANARY)]}, InvalidInput, "deadLetters"),
     ({"dead_letters": [letter("l" * 257)]}, InvalidInput, "deadLetters.0.id"),
     ({"dead_letters": [letter(f"l{n}") for n in range(1001)]}, LimitExceeded, "deadLetters"),
+    ({"dead_letters": [letter(attempts=-1)]}, InvalidInput, "deadLetters.0.attempts"),
+    ({"dead_letters": [letter(event_name="a\0b")]}, InvalidInput, "deadLetters.0.eventName"),
+    ({"environments": [EnvironmentInput(name="a", variable_names=["a\0b"])]}, InvalidInput,
+        "environments.0.variableNames.0"),
+    ({"security_policy": SecurityPolicyInput(settings=[SettingInput(key="a", value="\x1b")])}, InvalidInput,
+        "securityPolicy.settings.a"),
+    ({"security_policy": SecurityPolicyInput(settings=[SettingInput(key="", value="a")])}, InvalidInput,
+        "securityPolicy.settings"),
     ({"secret_backends": [backend("a"), backend("a")]}, InvalidInput, "secretBackends"),
     ({"secret_backends": [backend(CANARY)]}, InvalidInput, "secretBackends.0.name"),
     ({"secret_backends": [backend(scopes=[CANARY])]}, InvalidInput, "secretBackends.0"),

@@ -8,7 +8,7 @@ import pytest
 
 from kici_gql.actions import orchestrators, steady
 from kici_gql.errors import Forbidden, UnknownConnection
-from kici_gql.events import EventType
+from kici_gql.events import Entry, Event, EventType
 from kici_gql.settings import Settings
 from kici_gql.store import Tx
 from kici_gql.tables import Agent, Audit, Liveness, Orchestrator
@@ -19,14 +19,21 @@ from tests.world import Clock, World, agent, beat_of, beating, scaler, world_of
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each heartbeat, whether it went the short way."""
     found: list[bool] = []
-    take = steady.take
+    take, take_any = steady.take, orchestrators._any_heartbeat  # noqa: SLF001
 
     def noting(*args: Any) -> Any:
         result = take(*args)
-        found.append(result is not None)
+        if result is not None:
+            found.append(True)
+        return result
+
+    def noting_any(*args: Any) -> Any:
+        result = take_any(*args)
+        found.append(False)
         return result
 
     monkeypatch.setattr(steady, "take", noting)
+    monkeypatch.setattr(orchestrators, "_any_heartbeat", noting_any)
     return found
 
 
@@ -57,7 +64,23 @@ async def test_both_ways_leave_the_same(
             monkeypatch.setattr(steady, "take", lambda *_: None)
     assert states[1] == states[0]
     assert states[2] == states[0]
-    assert taken == [False, True, True, True, True], "the first beat brings them ONLINE, and knows it"
+    assert taken == [False, *[True] * 4, *[False] * 2], "the first beat brings them ONLINE, and knows it"
+
+
+async def test_what_it_tells_without_decoding_is_what_the_log_says(world: World, taken: list[bool]) -> None:
+    connection = await fleet(world)
+    told: list[Entry] = []
+    world.store.on_commit = told.extend
+    for _ in range(2):
+        await world.beat(
+            connection, [beat_of("a1", memory_used_mb=77), "a2"], running_jobs=3, uptime_seconds=9
+        )
+    assert taken[-2:] == [True, True]
+    whole = [[Event(event.type, event.whole) for event in entry.events] for entry in told]
+    assert whole == [list(entry.events) for entry in (await world.log())[-2:]]
+    first, second = ([event.profile for event in entry.events] for entry in told)
+    assert None not in first
+    assert list(map(id, first)) == list(map(id, second)), "a profile is the same object each time"
 
 
 async def test_whatever_is_not_steady_takes_the_long_way(any_world: World, taken: list[bool]) -> None:
@@ -145,6 +168,16 @@ async def test_what_happens_to_one_orchestrator_ends_nothing_that_is_known_of_ot
     await any_world.beat(two, [beat_of("b1", paused=True)])
     await any_world.beat(one, ["a1"])
     assert taken == [False, True]
+
+
+async def test_a_beat_that_changes_much_lets_steady_ones_go_first(any_world: World) -> None:
+    one = await fleet(any_world)
+    two = await any_world.connect(instance="two", agents=[agent("b1", None)])
+    await any_world.beat(two, ["b1"])
+    changing, steadily = await asyncio.gather(
+        any_world.beat(one, [beat_of("a1", paused=True)]), any_world.beat(two, ["b1"])
+    )
+    assert steadily.cursor.seq < changing.cursor.seq
 
 
 async def test_another_process_that_changes_the_fleet_ends_what_this_one_knows(

@@ -8,9 +8,16 @@ import pytest
 from kici_gql.actions import workflows
 from kici_gql.api.mutations.run_inputs import TriggerInput, WorkflowReportInput
 from kici_gql.errors import InvalidInput, LimitExceeded
+from kici_gql.rules.workflows import InputType
 from kici_gql.tables import Registry, Run, RunStatus, Workflow
-from tests.running import cluster, moment, run_of, schedule, workflow_of
+from tests.running import cluster, declared, moment, run_of, schedule, workflow_of
 from tests.world import Clock, World
+
+
+def leaking() -> TriggerInput:
+    config: Any = {"url": "https://example.org", "headers": {"authorization": "ghp_0123456789"}}
+    return TriggerInput(type="webhook", settings=config)
+
 
 HEALTH = "{ org { workflowRegistry { version announcedVersion syncStatus error updatedAt } } }"
 
@@ -159,6 +166,15 @@ async def test_an_orchestrator_without_versions_is_in_sync(world: World, clock: 
         (workflow_of(name=""), "workflows.0.name"),
         (workflow_of(repository="x" * 257), "workflows.0.repository"),
         (workflow_of(triggers=[TriggerInput(type="")]), "workflows.0.triggers.0.type"),
+        (workflow_of(triggers=[leaking()]), "workflows.0.triggers.0.config"),
+        (workflow_of(inputs=[declared("n"), declared("n")]), "workflows.0.inputs"),
+        (workflow_of(inputs=[declared("n", description="a\0")]), "workflows.0.inputs.0.description"),
+        (
+            workflow_of(inputs=[declared("n", type=InputType.NUMBER, default="x")]),
+            "workflows.0.inputs.0.default",
+        ),
+        (workflow_of(last_triggered_at=moment(2 * 86400)), "workflows.0.lastTriggeredAt"),
+        (workflow_of(registered_at=moment(2 * 86400)), "workflows.0.registeredAt"),
     ],
 )
 async def test_malformed(world: World, told: WorkflowReportInput, path: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from kici_gql.tables import Agent, Orchestrator
+from kici_gql.tables import Agent, Cluster, Orchestrator
 from tests.world import Clock, World, agent, beat_of, scaler
 
 AGENT = """id agentId platform arch heartbeatAgeSeconds liveness { state reason since missedBeats } hostname runningAs
@@ -155,6 +155,16 @@ async def test_ids_that_lead_nowhere(any_world: World, id_: str) -> None:
     for error in answer.get("errors", []):
         assert error["extensions"]["code"] == "INVALID_INPUT"
         assert len(str(error)) < 1000
+
+
+async def test_one_bad_id_costs_none_of_the_others(world: World) -> None:
+    await world.connect()
+    [cluster] = await world.rows(Cluster)
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    answer = await world.run(query, ids=["x", cluster.id, "clu_" + "0" * 32])
+    assert answer["data"]["nodes"] == [None, {"id": cluster.id}, None]
+    [error] = answer["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["nodes", 0], "INVALID_INPUT")
 
 
 async def test_nodes_are_bounded(world: World) -> None:

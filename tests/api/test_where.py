@@ -121,6 +121,12 @@ async def test_bad_filters(world: World, where: dict[str, Any], code: str) -> No
         assert [error["extensions"]["code"] for error in errors] == [code]
 
 
+async def test_a_refused_filter_is_named_as_it_is_in_graphql(world: World) -> None:
+    query = "query ($w: AgentWhere) { org { agents(where: $w) { totalCount } } }"
+    [error] = (await world.run(query, w={"agentId": {"oneOf": []}}))["errors"]
+    assert error["extensions"]["inputPath"] == ["where", "agentId"]
+
+
 @pytest.mark.parametrize("text", ["\x00", "x" * 100_000, "%" * 60_000, "'; DROP TABLE agent; --", "\\", "🚀"])
 async def test_any_text_may_be_looked_for(any_world: World, text: str) -> None:
     query = "query ($w: AgentWhere) { org { agents(where: $w) { totalCount } } }"

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,21 @@ class Org:
     def execute(self, document: str, **variables: Any) -> dict[str, Any]:
         return self.server.execute(document, self.admin_token, **variables)
 
+    def close(self) -> None:
+        for orchestrator in self.orchestrators:
+            orchestrator.close()
+
+
+@contextmanager
+def org_of_its_own_server(directory: Path, **settings: str) -> Iterator[Org]:
+    """The default org of a server that a test may end, or wants with other settings."""
+    server = LiveServer(directory, **CALM, **settings)
+    server.start()
+    org = Org(server, "default", server.admin)
+    yield org
+    org.close()
+    server.stop()
+
 
 @pytest.fixture
 def org(shared_server: LiveServer) -> Iterator[Org]:
@@ -95,8 +111,7 @@ def org(shared_server: LiveServer) -> Iterator[Org]:
     created = shared_server.execute(document, input={"slug": slug, "name": "Acme"})["orgCreate"]
     made = Org(shared_server, slug, created["secret"])
     yield made
-    for orchestrator in made.orchestrators:
-        orchestrator.close()
+    made.close()
 
 
 class Watched:

@@ -75,12 +75,15 @@ def test_axe_finds_nothing(visit: Visit, furnished: Org, theme: str) -> None:
     expect(page.locator(".row.agent")).to_have_count(4)
     found = {"diagnostics": violations(page)}
     page.locator(".row.orchestrator").first.get_by_role("button", name="Details").click()
+    expect(page.get_by_role("dialog", name="Details of")).to_be_visible()
     found["details"] = violations(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Acknowledge").first.click()
+    expect(page.get_by_role("dialog", name="Acknowledge")).to_be_visible()
     found["dialog"] = violations(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Account").click()
+    expect(page.get_by_role("menu")).to_be_visible()
     found["menu"] = violations(page)
     for address, there in (
         (f"{furnished.path}/workflows", "tbody .title"),
@@ -98,8 +101,10 @@ def test_axe_finds_nothing(visit: Visit, furnished: Org, theme: str) -> None:
         expect(page.locator(there).first).to_be_visible()
         if address.endswith("/workflows"):
             page.get_by_role("button", name="Triggers and runs of build").click()
+            expect(page.locator(".trigger:visible").first).to_be_visible()
         if address.endswith("/tokens"):
             page.get_by_role("button", name="Create a token").click()
+            expect(page.get_by_role("dialog")).to_be_visible()
         found[address] = violations(page)
     page.context.clear_cookies()
     page.goto("/")

@@ -8,20 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import CALM, Org, Visit
-from tests.examples.live_server import LiveServer
+from tests.browser.conftest import Org, Visit, org_of_its_own_server
 
 
 @pytest.fixture
 def own_org(tmp_path: Path) -> Iterator[Org]:
     """The default org of a server that the test may end."""
-    server = LiveServer(tmp_path, **CALM)
-    server.start()
-    org = Org(server, "default", server.admin)
-    yield org
-    for orchestrator in org.orchestrators:
-        orchestrator.close()
-    server.stop()
+    with org_of_its_own_server(tmp_path) as org:
+        yield org
 
 
 def shown_age(page: Page) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import CALM, Org, Visit
+from tests.browser.conftest import Org, Visit, org_of_its_own_server
 from tests.browser.fake_orchestrator import FakeOrchestrator, workflow
-from tests.examples.live_server import LiveServer
 
 REFUSAL = "the registry is read-only"
 ANOTHER_LOGS_CURSOR = "MWZiZWVlOGQ6MzM"
@@ -31,13 +30,8 @@ def orchestrator(org: Org) -> FakeOrchestrator:
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[Org]:
     """The default org of a server that waits a second for an orchestrator's answer."""
-    server = LiveServer(tmp_path, command_seconds="1", **CALM)
-    server.start()
-    org = Org(server, "default", server.admin)
-    yield org
-    for orchestrator in org.orchestrators:
-        orchestrator.close()
-    server.stop()
+    with org_of_its_own_server(tmp_path, command_seconds="1") as org:
+        yield org
 
 
 def until_ended(page: Page, org: Org) -> None:

@@ -86,7 +86,9 @@ async def test_a_bus_that_is_not_there_is_tried_again(monkeypatch: pytest.Monkey
         await bus.close()
 
 
-async def test_a_bus_that_breaks_is_connected_anew(named_redis_url: str) -> None:
+async def test_a_bus_that_breaks_is_connected_anew(
+    named_redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     rings: Rings = []
     bus = Bus(named_redis_url, lambda *ring: rings.append(ring))
     await bus.open()
@@ -101,6 +103,8 @@ async def test_a_bus_that_breaks_is_connected_anew(named_redis_url: str) -> None
             )  # again and again: a busy machine may take longer than the bus has patience
             await asyncio.sleep(0.01)
     await bus.close()
+    assert "bus lost" in caplog.text
+    assert "ExceptionGroup" not in caplog.text, "it says what was wrong"
 
 
 async def kill_all(named_url: str) -> None:

@@ -217,6 +217,23 @@ async def test_a_link_that_stays_broken_is_an_alert_until_it_is_made_again(relay
         assert {each.state for each in await world.rows(Alert)} == {"RESOLVED"}
 
 
+async def test_who_is_refused_takes_nobodys_agents(any_relay: Relay) -> None:
+    world = any_relay.world
+
+    async def online() -> Any:
+        rows = await world.rows(Agent)
+        return [row.id for row in rows if row.liveness is Liveness.ONLINE]
+
+    async with any_relay.link():
+        before = await until(online)
+        intruder = Link(any_relay)
+        await intruder.introduce(token=await world.bound_secret("elsewhere"), instanceId="intruder")
+        assert intruder.closed is not None
+        assert "another cluster" in intruder.closed[1]
+        await intruder.hang_up()
+        assert await online() == before
+
+
 async def test_a_revoked_token_ends_its_links(relay: Relay) -> None:
     async with relay.link() as link:
         relay.auth.revoked(relay.world.viewer("ORCHESTRATOR").token_id)
@@ -316,7 +333,7 @@ async def test_run_now_becomes_the_run_that_the_orchestrator_starts(relay: Relay
     world = relay.world
     async with relay.link() as link:
         workflow = await workflow_named(world, "nightly")
-        done = await wishes.run_now(world.call("OPERATOR"), workflow.id, {}, None)
+        done = await wishes.run_now(world.call("OPERATOR"), workflow.id, [], None)
         await link.until(lambda: bool(link.asked("run.manual_schedule.request")))
         [asked] = link.asked("run.manual_schedule.request")
         assert asked["registrationId"] == workflow.external_id
@@ -339,6 +356,16 @@ async def test_run_now_becomes_the_run_that_the_orchestrator_starts(relay: Relay
     assert len(await world.rows(Run)) == 1
 
 
+async def test_a_clock_far_ahead_does_not_cost_the_list(relay: Relay) -> None:
+    listed = USUAL_ANSWERS["dashboard.registrations.list"]
+    ahead = [each | {"lastTriggeredAt": 4_000_000_000_000} for each in listed["registrations"]]
+    link = Link(relay)
+    link.answers["dashboard.registrations.list"] = listed | {"registrations": ahead}
+    await link.introduce()
+    assert (await workflow_named(relay.world, "nightly")).last_triggered_at is None
+    await link.hang_up()
+
+
 async def test_a_refusal_is_the_commands_answer(relay: Relay) -> None:
     world = relay.world
     async with relay.link() as link:
@@ -347,7 +374,7 @@ async def test_a_refusal_is_the_commands_answer(relay: Relay) -> None:
             "type": "run.manual_schedule.response",
             "error": "Workflow is disabled",
         }
-        await wishes.run_now(world.call("OPERATOR"), workflow.id, {}, None)
+        await wishes.run_now(world.call("OPERATOR"), workflow.id, [], None)
         command = await one(world, Command, state="FAILED")
         assert command.message == "Workflow is disabled"
         after = await workflow_named(world, "nightly")

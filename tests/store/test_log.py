@@ -1,4 +1,7 @@
+import lz4.frame
+import orjson
 import pytest
+from sqlalchemy import Connection, text
 
 from kici_gql.events import Event, EventType, Topic
 from kici_gql.settings import Settings
@@ -93,3 +96,36 @@ async def test_the_head_is_what_the_database_says_whoever_commits(
             monkeypatch.setattr(one.store, "read", None)
             assert (await one.store.head(one.org_id)).seq == seq, "known without being read"
             assert (await one.store.head(other)).seq < seq
+
+
+async def stored_body(world: World, seq: int) -> bytes:
+    def query(connection: Connection) -> bytes:
+        row = connection.execute(text("SELECT body FROM event_log WHERE seq = :seq"), {"seq": seq}).one()
+        return bytes(row.body)
+
+    return await world.store.read(query)
+
+
+async def test_what_repeats_itself_is_stored_as_an_lz4_frame(any_world: World) -> None:
+    beats = [
+        Event(EventType.AGENT_BEAT, {"id": f"a{n}", "cluster_id": "c", "host": "x" * 50}) for n in range(20)
+    ]
+    seq = await any_world.append(*beats)
+    body = await stored_body(any_world, seq)
+    [entry] = await any_world.store.read(log.entries_after, any_world.org_id, 0, tuple(Topic), 10)
+    assert lz4.frame.decompress(body) == entry.body
+    assert len(body) < len(entry.body) / 4
+    assert list(entry.events) == beats
+
+
+async def test_what_is_short_or_from_before_is_stored_as_it_is(any_world: World) -> None:
+    seq = await any_world.append(Event(EventType.ALERT_CHANGED, {"id": "a"}))
+    assert await stored_body(any_world, seq) == b'[["alert.changed",{"id":"a"}]]'
+
+    long = orjson.dumps([(EventType.ALERT_CHANGED, {"id": "b" * 1000})])
+
+    def as_before(tx: Tx) -> None:
+        tx.connection.execute(text("UPDATE event_log SET body = :body"), {"body": long})
+
+    await any_world.store.transaction(any_world.org_id, as_before)
+    assert await any_world.events() == [(seq, Event(EventType.ALERT_CHANGED, {"id": "b" * 1000}))]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import Connection, Engine, event, select, text, update
 
-from kici_gql.errors import Unavailable
+from kici_gql.errors import Internal, Unavailable
 from kici_gql.settings import Settings
 from kici_gql.store import Store
 from kici_gql.tables import Org, table_of
@@ -129,7 +129,7 @@ async def test_a_time_comes_back_as_it_went_in(any_world: World, moment: datetim
 async def test_a_time_without_an_offset_is_refused(any_world: World) -> None:
     org = table_of(Org)
     naive = datetime(2026, 11, 26)  # noqa: DTZ001 - on purpose
-    with pytest.raises(Unavailable):
+    with pytest.raises(Internal):
         await any_world.store.transaction(
             None, lambda tx: tx.connection.execute(update(org).values(created_at=naive)).rowcount
         )

@@ -9,7 +9,7 @@ from kici_gql import tables
 from kici_gql.actions import alerts as actions
 from kici_gql.actions.perform import Done
 from kici_gql.api.context import Info
-from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, cursor_of
+from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, cursor_of, row_of
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert
 from kici_gql.api.types.errors import (
@@ -63,7 +63,7 @@ class AlertMutations:
         input: Annotated[AlertAcknowledgeInput, strawberry.argument(description="The alert.")],
     ) -> AcknowledgePayload:
         async def success(done: Done) -> AlertAcknowledgeSuccess:
-            alert = await info.context.load.one(tables.Alert, done.result["alert_id"])
+            alert = await row_of(info, tables.Alert, done.result["alert_id"])
             return AlertAcknowledgeSuccess(
                 alert=alert,
                 cursor=cursor_of(done),

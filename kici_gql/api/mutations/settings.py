@@ -10,7 +10,7 @@ from kici_gql.actions import clusters as cluster_actions
 from kici_gql.actions import settings_reports as report_actions
 from kici_gql.actions.perform import Done
 from kici_gql.api.context import Info
-from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, cursor_of
+from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, asked, cursor_of, row_of
 from kici_gql.api.mutations.settings_inputs import OrchestratorReportSettingsInput, told_by
 from kici_gql.api.mutations.workflows import Asked
 from kici_gql.api.scalars import Cursor
@@ -30,6 +30,7 @@ from kici_gql.api.types.errors import (
     VersionConflict,
 )
 from kici_gql.api.types.surfaces import SecretBackend
+from kici_gql.rules.reports import MAX_INT
 from kici_gql.tables import CommandState
 
 TEST_SECONDS = 10.0
@@ -160,11 +161,6 @@ DeadLetterPayload = Annotated[
 ]
 
 
-async def _asked(info: Info, done: Done) -> dict[str, Any]:
-    command = await info.context.load.one(tables.Command, done.result["command_id"])
-    return {"command": command, "cursor": cursor_of(done), "replayed": done.replayed}
-
-
 @strawberry.type
 class SettingsMutations:
     @strawberry.mutation(
@@ -193,7 +189,7 @@ class SettingsMutations:
         async def success(done: Done) -> ClusterRenameSuccess:
             line = f"kici-admin cluster-name set {input.name}"
             return ClusterRenameSuccess(
-                cluster=await info.context.load.one(tables.Cluster, done.result["cluster_id"]),
+                cluster=await row_of(info, tables.Cluster, done.result["cluster_id"]),
                 commands=[
                     await info.context.load.one(tables.Command, id_) for id_ in done.result["command_ids"]
                 ],
@@ -212,7 +208,7 @@ class SettingsMutations:
         input: Annotated[SecretBackendInputRef, strawberry.argument(description="The backend.")],
     ) -> SyncPayload:
         async def success(done: Done) -> SecretBackendSyncSuccess:
-            return SecretBackendSyncSuccess(**await _asked(info, done))
+            return SecretBackendSyncSuccess(**await asked(info, done))
 
         action = backend_actions.sync(info.context.call, input.secret_backend_id, input.idempotency_key)
         return await answer(action, success)
@@ -224,7 +220,7 @@ class SettingsMutations:
         input: Annotated[SecretBackendSyncAllInput, strawberry.argument(description="The cluster.")],
     ) -> SyncPayload:
         async def success(done: Done) -> SecretBackendSyncSuccess:
-            return SecretBackendSyncSuccess(**await _asked(info, done))
+            return SecretBackendSyncSuccess(**await asked(info, done))
 
         action = backend_actions.sync_all(info.context.call, input.cluster_id, input.idempotency_key)
         return await answer(action, success)
@@ -241,14 +237,14 @@ class SettingsMutations:
             row = await answered(info.context, done.result["command_id"], done.cursor, TEST_SECONDS)
             result: dict[str, Any] = row.result if row is not None else {}
             return SecretBackendTestSuccess(
-                secret_backend=await info.context.load.one(tables.SecretBackend, done.result["backend_id"]),
+                secret_backend=await row_of(info, tables.SecretBackend, done.result["backend_id"]),
                 finished=row is not None,
                 ok=None
                 if row is None
                 else row.state is CommandState.SUCCEEDED and result.get("ok") is not False,
-                latency_ms=latency if isinstance(latency := result.get("latencyMs"), int) else None,
+                latency_ms=_milliseconds(result.get("latencyMs")),
                 error=str(result.get("error") or "") or (row.message if row is not None else None),
-                **await _asked(info, done),
+                **await asked(info, done),
             )
 
         action = backend_actions.test(info.context.call, input.secret_backend_id, input.idempotency_key)
@@ -271,9 +267,14 @@ class SettingsMutations:
         return await _dead_letter(info, input, retry=False)
 
 
+def _milliseconds(told: object) -> int | None:
+    """What an orchestrator adds to its answer may be anything."""
+    return told if type(told) is int and 0 <= told <= MAX_INT else None
+
+
 async def _dead_letter(info: Info, input: DeadLetterInputRef, *, retry: bool) -> Any:
     async def success(done: Done) -> DeadLetterSuccess:
-        return DeadLetterSuccess(**await _asked(info, done))
+        return DeadLetterSuccess(**await asked(info, done))
 
     action = backend_actions.dead_letter(
         info.context.call,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from kici_gql.events import iso
 from kici_gql.tables import BackendHealth, Surface
@@ -148,9 +149,4 @@ def _document(item: Any) -> Any:
         return iso(item)
     if not hasattr(item, "__strawberry_definition__"):
         return item
-    return {_camel(name): _document(value) for name, value in vars(item).items()}
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
+    return {to_camel_case(name): _document(value) for name, value in vars(item).items()}

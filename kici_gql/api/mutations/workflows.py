@@ -8,7 +8,7 @@ from kici_gql import tables
 from kici_gql.actions import wishes
 from kici_gql.actions.perform import Done
 from kici_gql.api.context import Info
-from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, cursor_of
+from kici_gql.api.mutations.payload import CURSOR, IDEMPOTENCY_KEY, REPLAYED, answer, asked, row_of
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.command import Command
 from kici_gql.api.types.errors import (
@@ -165,17 +165,8 @@ RerunPayload = Annotated[
 ]
 
 
-async def _asked(info: Info, done: Done) -> dict[str, Any]:
-    command = await info.context.load.one(tables.Command, done.result["command_id"])
-    return {"command": command, "cursor": cursor_of(done), "replayed": done.replayed}
-
-
 async def _run(info: Info, done: Done) -> Any:
-    return await info.context.load.one(tables.Run, done.result["run_id"])
-
-
-def _values(inputs: list[InputValue]) -> dict[str, str]:
-    return {each.name: each.value for each in inputs}
+    return await row_of(info, tables.Run, done.result["run_id"])
 
 
 @strawberry.type
@@ -190,12 +181,11 @@ class WorkflowMutations:
             return WorkflowRunNowSuccess(
                 run=await _run(info, done),
                 was_disabled=done.result["was_disabled"],
-                **await _asked(info, done),
+                **await asked(info, done),
             )
 
-        action = wishes.run_now(
-            info.context.call, input.workflow_id, _values(input.inputs), input.idempotency_key
-        )
+        values = [(each.name, each.value) for each in input.inputs]
+        action = wishes.run_now(info.context.call, input.workflow_id, values, input.idempotency_key)
         return await answer(action, success)
 
     @strawberry.mutation(description="Switch a workflow on or off. Scope OPERATOR or ADMIN.")
@@ -205,8 +195,8 @@ class WorkflowMutations:
         input: Annotated[WorkflowSetEnabledInput, strawberry.argument(description="The workflow.")],
     ) -> SetEnabledPayload:
         async def success(done: Done) -> WorkflowSetEnabledSuccess:
-            workflow = await info.context.load.one(tables.Workflow, input.workflow_id)
-            return WorkflowSetEnabledSuccess(workflow=workflow, **await _asked(info, done))
+            workflow = await row_of(info, tables.Workflow, input.workflow_id)
+            return WorkflowSetEnabledSuccess(workflow=workflow, **await asked(info, done))
 
         action = wishes.set_enabled(
             info.context.call, input.workflow_id, input.enabled, input.expected_version, input.idempotency_key
@@ -222,7 +212,7 @@ class WorkflowMutations:
         async def success(done: Done) -> WorkflowDeleteSuccess:
             found = [await info.context.load.one(tables.Run, id_) for id_ in done.result["run_ids"]]
             return WorkflowDeleteSuccess(
-                cancelled_runs=[run for run in found if run is not None], **await _asked(info, done)
+                cancelled_runs=[run for run in found if run is not None], **await asked(info, done)
             )
 
         action = wishes.delete(
@@ -241,7 +231,7 @@ class WorkflowMutations:
         input: Annotated[RunCancelInput, strawberry.argument(description="The run.")],
     ) -> CancelPayload:
         async def success(done: Done) -> RunCancelSuccess:
-            return RunCancelSuccess(run=await _run(info, done), **await _asked(info, done))
+            return RunCancelSuccess(run=await _run(info, done), **await asked(info, done))
 
         return await answer(
             wishes.cancel(info.context.call, input.run_id, input.force, input.idempotency_key), success
@@ -254,6 +244,6 @@ class WorkflowMutations:
         input: Annotated[RunRerunInput, strawberry.argument(description="The run.")],
     ) -> RerunPayload:
         async def success(done: Done) -> RunRerunSuccess:
-            return RunRerunSuccess(run=await _run(info, done), **await _asked(info, done))
+            return RunRerunSuccess(run=await _run(info, done), **await asked(info, done))
 
         return await answer(wishes.rerun(info.context.call, input.run_id, input.idempotency_key), success)

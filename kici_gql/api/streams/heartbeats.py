@@ -54,9 +54,10 @@ class HeartbeatView(LogView[HeartbeatFrame]):
         return NewestBeats(None if everybody else self._concerns)
 
     def _concerns(self, event: Event) -> bool:
-        if self.cluster_id is not None and event.data["cluster_id"] != self.cluster_id:
+        whole = event.whole
+        if self.cluster_id is not None and whole["cluster_id"] != self.cluster_id:
             return False
-        return event.type is not EventType.AGENT_BEAT or matches(self.where, event.data)
+        return event.type is not EventType.AGENT_BEAT or matches(self.where, whole)
 
 
 class NewestBeats:
@@ -69,7 +70,7 @@ class NewestBeats:
     def add(self, events: Iterable[Event]) -> None:
         newest = self._newest
         for event in events if self._concerns is None else filter(self._concerns, events):
-            id_ = event.data["id"]
+            id_ = (event.profile or event.data)["id"]
             # Taken out and put in again, so that the order is that of the newest states.
             before = newest.pop(id_, None)
             newest[id_] = (event, 1 if before is None else before[1] + 1)
@@ -84,8 +85,8 @@ def vars_of(row: Any) -> dict[str, Any]:
 
 def _show(event: Event, folded: int) -> AgentHeartbeat | OrchestratorHeartbeat:
     if event.type is EventType.AGENT_BEAT:
-        return _agent_heartbeat(event.data, folded)
-    return _orchestrator_heartbeat(event.data, folded)
+        return _agent_heartbeat(event.data, folded, event.profile)
+    return _orchestrator_heartbeat(event.whole, folded)
 
 
 def _newest_of_orchestrator(row: tables.Orchestrator) -> OrchestratorHeartbeat:
@@ -93,10 +94,14 @@ def _newest_of_orchestrator(row: tables.Orchestrator) -> OrchestratorHeartbeat:
     return _orchestrator_heartbeat(vars_of(row) | {"display_id": display_id}, 1)
 
 
-def _agent_heartbeat(data: Mapping[str, Any], folded: int) -> AgentHeartbeat:
+def _agent_heartbeat(
+    data: Mapping[str, Any], folded: int, profile: Mapping[str, Any] | None = None
+) -> AgentHeartbeat:
     # Without the constructor, which would pick eighteen values one by one for each beat of each agent.
     heartbeat = AgentHeartbeat.__new__(AgentHeartbeat)
     shown = heartbeat.__dict__
+    if profile is not None:
+        shown.update(profile)
     shown.update(data)
     shown["label_names"] = shown.pop("labels")
     shown["folded"] = folded

@@ -26,7 +26,7 @@ from kici_gql.api.streams.run_frames import (
     WorkflowSnapshot,
 )
 from kici_gql.api.streams.view import LogView
-from kici_gql.api.types.metrics import ExecutionMetrics, read_metrics
+from kici_gql.api.types.metrics import ExecutionMetrics, read_metrics, since
 from kici_gql.events import Event, EventType, Topic
 from kici_gql.store import fleet, workflows
 from kici_gql.store import runs as store
@@ -99,7 +99,7 @@ class RunView(LogView[RunFrame]):
 
 
 class ExecutionMetricsView(LogView[ExecutionMetricsFrame]):
-    """Figures of the last 24 hours, worked out anew when runs changed; readers share the work."""
+    """Figures of the last 24 hours, worked out anew when runs changed or the window moved; readers share the work."""
 
     topics = frozenset({Topic.RUNS})
     frame = ExecutionMetricsFrame
@@ -107,9 +107,12 @@ class ExecutionMetricsView(LogView[ExecutionMetricsFrame]):
 
     def __init__(self, services: Services, org_id: str) -> None:
         super().__init__(services, org_id, None)
+        self._since = services.store.now()
 
     def state(self, connection: Connection) -> ExecutionMetrics:
-        return read_metrics(connection, self.org_id, self.window_hours, self.services.store.now())
+        now = self.services.store.now()
+        self._since = since(self.window_hours, now)
+        return read_metrics(connection, self.org_id, self.window_hours, now)
 
     def show(self, events: Iterable[Event]) -> Sequence[Any]:
         return [event for event in events if event.type is not EventType.STEP_CHANGED]
@@ -119,6 +122,8 @@ class ExecutionMetricsView(LogView[ExecutionMetricsFrame]):
         if frame.kind is FrameKind.EVENTS:
             await asyncio.sleep(_GATHER_SECONDS)
             frame = await super().next(cursor)  # once more, with all that has gathered meanwhile
+        if frame.kind is FrameKind.BOOKMARK and self._since != since(self.window_hours, self._now()):
+            frame.kind = FrameKind.EVENTS  # nothing came, but runs may have left the window
         if frame.kind is FrameKind.EVENTS:
             metrics = await self.services.store.read(self.state)
             frame.events = [ExecutionMetricsChanged(metrics=metrics, folded=len(frame.events))]

@@ -56,12 +56,7 @@ Commands = Annotated[CommandWhere | None, strawberry.argument(description="Only 
 async def _cluster_id(info: Info, name: str | None) -> str | None:
     if name is None:
         return None
-    cluster = await info.context.cluster(name, "cluster")
-    if cluster is None:
-        raise NotFound(
-            f"there is no cluster {name!r}", hint="Query Org.clusters for what there is.", path=["cluster"]
-        )
-    found: str = cluster.id
+    found: str = (await info.context.known_cluster(name, "cluster")).id
     return found
 
 
@@ -107,14 +102,18 @@ class Subscription:
         self, info: Info, org: Slug = "default", where: Workflows = None, after: Position = None
     ) -> AsyncIterable[WorkflowFrame]:
         org_id = info.context.require_org(org)
-        return Live(WorkflowView(info.context.services, org_id, await narrowed(info.context, where)), after)
+        return Live(
+            WorkflowView(info.context.services, org_id, await narrowed(info.context, where, live=True)), after
+        )
 
     @strawberry.subscription(description="Runs with their jobs and steps.")
     async def runs(
         self, info: Info, org: Slug = "default", where: Runs = None, after: Position = None
     ) -> AsyncIterable[RunFrame]:
         org_id = info.context.require_org(org)
-        return Live(RunView(info.context.services, org_id, await narrowed(info.context, where)), after)
+        return Live(
+            RunView(info.context.services, org_id, await narrowed(info.context, where, live=True)), after
+        )
 
     @strawberry.subscription(description="One step's log, line by line while it runs; ends with LogEnd.")
     async def run_log(

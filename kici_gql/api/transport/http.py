@@ -20,7 +20,7 @@ from kici_gql.api.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON,
 from kici_gql.api.transport.options import TransportOptions
 from kici_gql.api.transport.refusals import HttpRefused, refused
 from kici_gql.api.transport.sse import EventStream
-from kici_gql.errors import ErrorCode, Forbidden, KiciError, LimitExceeded, Unauthenticated
+from kici_gql.errors import ErrorCode, Forbidden, Internal, KiciError, LimitExceeded, Unauthenticated
 
 _CONTENT_TYPE = {name: (b"content-type", f"{name}; charset=utf-8".encode()) for name in (JSON, GRAPHQL_JSON)}
 _VARY = (b"vary", b"Accept, Authorization, Cookie")
@@ -166,6 +166,8 @@ def _status(error: KiciError) -> tuple[int, dict[str, str]]:
             return 403, {"www-authenticate": 'Bearer realm="kici-gql", error="insufficient_scope"'}
         case LimitExceeded():
             return 429, {"retry-after": "1"}
+        case Internal():
+            return 500, {}
     return (503, {"retry-after": "5"}) if error.retryable else (400, {})
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from kici_gql.errors import InvalidInput
 from kici_gql.rules import metrics as rules
 from kici_gql.rules.metrics import Share
+from kici_gql.rules.reports import MAX_CLOCK_SKEW
 from kici_gql.store import runs
 
 MAX_WINDOW_HOURS = 24 * 31
@@ -56,16 +57,22 @@ def check_window(hours: int) -> int:
     return hours
 
 
+def since(hours: int, now: datetime) -> datetime:
+    """Start of the window that ends now."""
+    return rules.bucket_of(now - timedelta(hours=hours))
+
+
 def read_metrics(connection: Connection, org_id: str, hours: int, now: datetime) -> ExecutionMetrics:
     """Adds up what is kept of each five minutes: the cost depends on the window, not on the runs."""
-    since = rules.bucket_of(now - timedelta(hours=hours))
-    found = {hour: Share(*figures) for hour, figures in runs.hours(connection, org_id, since)}
-    last = max([now, *found])  # a clock that is ahead of ours has its runs counted too
+    start = since(hours, now)
+    found = {hour: Share(*figures) for hour, figures in runs.hours(connection, org_id, start)}
+    # A clock that is ahead of ours has its runs counted too, as far as it may be.
+    last = min(max([now, *found]), now + MAX_CLOCK_SKEW)
     whole = rules.total_of(found.values())
     queued, running = runs.job_figures(connection, org_id)
     return ExecutionMetrics(
         window_hours=hours,
-        since=since,
+        since=start,
         total_runs=whole.runs,
         succeeded_runs=whole.succeeded,
         failed_runs=whole.failed,
@@ -74,7 +81,7 @@ def read_metrics(connection: Connection, org_id: str, hours: int, now: datetime)
         average_duration_ms=_average(whole.duration_ms, whole.timed),
         queued_jobs=queued,
         running_jobs=running,
-        series=[_point(hour, found.get(hour, rules.NOTHING)) for hour in _hours(since, last)],
+        series=[_point(hour, found.get(hour, rules.NOTHING)) for hour in _hours(start, last)],
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from kici_gql import tables
+from kici_gql import events, tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
 from kici_gql.api.ordering import After, Before, ClusterOrderField, First, Last, OrderInput
@@ -30,7 +30,7 @@ from kici_gql.api.types.run import Run, RunFilter, RunOrder
 from kici_gql.api.types.surfaces import SecretBackend
 from kici_gql.api.types.workflow import Workflow, WorkflowFilter, WorkflowOrder, WorkflowRegistry
 from kici_gql.api.where import AuditWhere, ClusterWhere, listing, narrowed
-from kici_gql.store import log, orgs
+from kici_gql.store import orgs
 from kici_gql.store import runs as run_store
 from kici_gql.store import workflows as workflow_store
 from kici_gql.store.settings import connected_backends
@@ -92,8 +92,8 @@ class Org(Node):
     @strawberry.field(
         description="The present position in its event log; accepted as `after` by every subscription."
     )
-    async def cursor(root: OrgRow, info: Info) -> Cursor:
-        return Cursor(str(await info.context.read(log.head, root.id)))
+    def cursor(root: OrgRow) -> Cursor:
+        return Cursor(str(events.Cursor(root.log_epoch, root.last_seq)))
 
     @strawberry.field(description="The cluster of this name; null when there is none.")
     async def cluster(root: OrgRow, info: Info, name: ClusterName) -> Cluster | None:
@@ -205,9 +205,9 @@ class Org(Node):
         description="The run with this global id, or the id its orchestrator gave it; null: none."
     )
     async def run(root: OrgRow, info: Info, id: RunId) -> Run | None:
-        if id.startswith(f"{Prefix.RUN}_"):
-            return await info.context.load.one(tables.Run, id)
-        return await info.context.read(run_store.by_external_id, root.id, id)
+        ours = id.startswith(f"{Prefix.RUN}_")  # an orchestrator's own may look like that as well
+        found: Run | None = await info.context.load.one(tables.Run, id) if ours else None
+        return found or await info.context.read(run_store.by_external_id, root.id, id)
 
     @strawberry.field(description="What was asked of orchestrators.")
     async def commands(

@@ -36,6 +36,11 @@ async def readiness(patient: Patient) -> Finding:
         )
     if problems:
         raise Wrong(f"the server is not ready: {', '.join(problems)}", "Wait until it has restarted.")
+    if not said.get("writes", True):
+        raise Wrong(
+            "the server's newest transaction could not commit",
+            "The server's log says why; the usual reason is a full disk.",
+        )
     if not bus:
         return Finding(
             Status.WARNING, "readyz", "ready, but the bus between the server's processes is down",

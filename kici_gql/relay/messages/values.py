@@ -78,9 +78,10 @@ def moment(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
             parsed = datetime.fromisoformat(value[:40])
-            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+            parsed = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             return None
+        return parsed if _EARLIEST_MS <= parsed.timestamp() * 1000 <= _LATEST_MS else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return datetime.fromtimestamp(value / 1000, UTC) if _EARLIEST_MS <= value <= _LATEST_MS else None
@@ -112,7 +113,10 @@ def items(value: object, limit: int) -> Iterable[Body]:
 
 def extra(value: object) -> Body | None:
     """An object kept as it is, without secrets, when it is small."""
-    if not isinstance(value, dict) or len(encode(value)) > MAX_EXTRA_BYTES:
+    try:
+        if not isinstance(value, dict) or len(encode(value)) > MAX_EXTRA_BYTES:
+            return None
+    except TypeError:  # orjson reads what is nested more deeply than it writes
         return None
     kept: Body = redact_all(value)
     return kept

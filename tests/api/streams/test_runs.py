@@ -9,9 +9,10 @@ import pytest
 
 from kici_gql.actions import commands
 from kici_gql.api.engine.faults import RequestRefused, StreamBroken
+from kici_gql.settings import Settings
 from kici_gql.tables import Command, CommandState, JobStatus, RunStatus, StepStatus, Workflow
 from tests.running import cluster, job_of, run_of, step_of, workflow_of
-from tests.world import Clock, World, nothing_more
+from tests.world import Clock, World, nothing_more, world_of
 
 Frame = dict[str, Any]
 
@@ -127,6 +128,23 @@ async def test_metrics_fold_a_burst(world: World) -> None:
         assert sum(point["runs"] for point in last["metrics"]["series"]) == 20
 
 
+async def test_metrics_of_runs_that_left_the_window(sqlite_url: str, clock: Clock) -> None:
+    settings = Settings(database_url=sqlite_url, bookmark_seconds=0.02)
+    async with world_of(settings, clock) as world:
+        home = await cluster(world)
+        await home.report(run_of("r1", RunStatus.SUCCESS, jobs=[]))
+        async with aclosing(world.frames(METRICS)) as frames:
+            first = await take(frames)
+            assert first["snapshot"]["totalRuns"] == 1
+            assert (await anext(frames))["kind"] == "BOOKMARK"
+            clock.advance(25 * 3600)
+            later = await take(frames)
+            [event] = later["events"]
+            assert (event["folded"], event["metrics"]["totalRuns"]) == (0, 0)
+            assert later["cursor"] == first["cursor"], "nothing happened"
+            assert (await anext(frames))["kind"] == "BOOKMARK"
+
+
 async def ask(world: World, home: Any) -> str:
     [workflow] = await world.rows(Workflow)
     done = await home.run_now(workflow)
@@ -203,6 +221,15 @@ async def test_a_replaced_connection_is_sent_nothing_more(world: World) -> None:
         assert caught.value.errors[0]["extensions"]["code"] == "UNKNOWN_CONNECTION"
     [row] = await world.rows(Command, id=command_id)
     assert row.state is CommandState.PENDING
+
+
+@pytest.mark.parametrize("query", [WORKFLOWS, RUNS])
+async def test_a_stream_of_a_cluster_that_there_is_not_is_refused(world: World, query: str) -> None:
+    """It could not show the cluster's runs when it comes."""
+    with pytest.raises(RequestRefused) as caught:
+        await take(world.frames(query, where={"clusterName": "later"}))
+    [error] = caught.value.errors
+    assert (error["extensions"]["code"], error["extensions"]["inputPath"]) == ("NOT_FOUND", ["clusterName"])
 
 
 async def test_who_may_listen_to_commands(world: World) -> None:

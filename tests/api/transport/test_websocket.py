@@ -258,8 +258,7 @@ async def test_nothing_is_left_of_a_client_that_vanishes(server: Server, connect
         await client.subscribe(TICKS)
         await client.hear()
     client.socket.transport.abort()
-    await until(lambda: not server.endpoint.gate.connections)
-    assert server.operations.groups.members == 0
+    await until(lambda: not server.endpoint.gate.connections and not server.operations.groups.members)
     assert server.doorman.watchers["alice"] == []
     await client.socket.wait_closed()
     await asyncio.sleep(0)

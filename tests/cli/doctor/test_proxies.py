@@ -85,6 +85,12 @@ async def test_a_proxy_that_spoils_one_thing_is_found_out(
             "not ready: stopping",
             "restarted",
         ),
+        (
+            answering("200 OK", json.dumps({"problems": [], "bus": True, "writes": False}), at=b"/readyz"),
+            "readyz",
+            "could not commit",
+            "full disk",
+        ),
         (answering("200 OK", "<html>", at=b"/readyz"), "readyz", "200 '<html>'", "unchanged"),
         (answering("502 Bad Gateway", "<h1>502</h1>", at=b"POST /graphql"), "http", "502 '<h1>502</h1>'", "proxy"),
     ],
