@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         15.0, gt=0, le=15, description="A silent stream sends a BOOKMARK this often."
     )
 
+    orchestrator_retention_days: int = Field(
+        7,
+        ge=1,
+        description="Orchestrators that have been away for longer are removed, with their scalers, agents and commands.",
+    )
     log_retention_hours: int = Field(
         24 * 7, ge=1, description="Events older than this may be removed from the log."
     )

@@ -5,10 +5,10 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from kici_gql.actions import alerts, orchestrators
+from kici_gql.actions import alerts, departures, orchestrators
 from kici_gql.api.mutations.inputs import OrchestratorReportInventoryInput, ReportedAlertInput
 from kici_gql.errors import KiciError
-from kici_gql.store import Tx, log
+from kici_gql.store import Tx, fleet, log
 from kici_gql.tables import AlertSeverity
 from tests.world import Clock, World, agent, beat_of, scaler
 
@@ -25,7 +25,7 @@ class Fleet:
 
     async def step(self) -> None:
         acts = [self.connect, self.beat, self.beat, self.beat, self.report, self.sweep, self.alert]
-        acts += [self.acknowledge, self.goodbye, self.trim]
+        acts += [self.acknowledge, self.goodbye, self.forget, self.trim]
         self.clock.advance(self.rng.choice([0, 0.25, 1, 29.75]))  # often a whole second
         # An agent that is another's, a connection that is over: refused, and nothing happened.
         with contextlib.suppress(KiciError):
@@ -106,6 +106,13 @@ class Fleet:
     async def goodbye(self) -> None:
         if self.rng.random() < 0.4:
             await orchestrators.disconnect(self.world.call("ORCHESTRATOR"), self.connection(), "bye")
+
+    async def forget(self) -> None:
+        def work(tx: Tx) -> None:
+            for each in fleet.away_since(tx.connection, tx.org_id, tx.now, 10):
+                departures.forget(tx, each)
+
+        await self.world.store.transaction(self.world.org_id, work)
 
     async def trim(self) -> None:
         def work(tx: Tx) -> None:

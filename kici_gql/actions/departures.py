@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from kici_gql.actions import presence
+from kici_gql.actions import inventory, presence, problems
 from kici_gql.actions.presence import Changes
+from kici_gql.events import Event, EventType
 from kici_gql.rules import liveness
 from kici_gql.rules.liveness import Thresholds
-from kici_gql.store import Tx, fleet, records
-from kici_gql.tables import Agent, Liveness, Orchestrator
+from kici_gql.store import Tx, alerts, commands, fleet, records
+from kici_gql.tables import Agent, AlertKind, Liveness, Orchestrator
 
 
 def farewell(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
@@ -35,6 +36,25 @@ def lose(tx: Tx, orchestrator: Orchestrator, reason: str) -> None:
     for agent in _agents_of(tx, orchestrator):
         if agent.liveness in liveness.AWAITED:
             changes.turn(tx, records.turned(agent, gone | {"revision": agent.revision + 1}))
+    changes.finish(tx)
+
+
+def forget(tx: Tx, orchestrator: Orchestrator) -> None:
+    """It has been away for so long that nobody waits for it: it goes with all it had, asked for and reported.
+
+    Should it come back after all, it is a new one.
+    """
+    changes = Changes(orchestrator.cluster_id)
+    inventory.keep_only(tx, orchestrator, (), (), changes)
+    for alert in alerts.unresolved_of_kind(
+        tx.connection, tx.org_id, orchestrator.cluster_id, AlertKind.REPORTED
+    ):
+        if alert.subject_id == orchestrator.id:
+            problems.settle(tx, alert, [])
+    commands.remove_of(tx.connection, orchestrator.id)
+    records.remove(tx.connection, Orchestrator, [orchestrator.id])
+    gone = {"id": orchestrator.id, "cluster_id": orchestrator.cluster_id}
+    changes.evidence[orchestrator.id].append(tx.append(Event(EventType.ORCHESTRATOR_REMOVED, gone)))
     changes.finish(tx)
 
 

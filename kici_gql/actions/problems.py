@@ -36,7 +36,9 @@ def review(tx: Tx, cluster_id: str, evidence: Evidence) -> None:
     cluster = records.by_id(tx.connection, Cluster, tx.org_id, cluster_id)
     if cluster is None:
         return
-    found = {each.key: each for each in _problems(tx, cluster)}
+    found: dict[str, Problem] = {}
+    for each in _problems(tx, cluster):
+        found.setdefault(each.key, each)  # silent agents say less than silent orchestrators
     for alert in store.unresolved(tx.connection, tx.org_id, cluster_id):
         if alert.kind in _JUDGED_HERE and alert.dedupe_key not in found:
             settle(tx, alert, _about(evidence, alert.subject_id, cluster_id))
@@ -102,10 +104,17 @@ def _problems(tx: Tx, cluster: Cluster) -> Iterable[Problem]:
 
 
 def _lost_orchestrators(cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> Iterable[Problem]:
-    for row in orchestrators:
-        if row.liveness is Liveness.LOST:
-            text = f"Orchestrator {row.instance_id} of cluster {cluster.name} is disconnected: {row.liveness_reason}"
-            yield problem(AlertKind.ORCHESTRATOR_DISCONNECTED, row.id, text, cluster.id)
+    awaited = [row for row in orchestrators if row.liveness is not Liveness.OFFLINE]
+    lost = [row for row in awaited if row.liveness is Liveness.LOST]
+    if liveness.silent_together(len(lost), len(awaited)):
+        text = f"{len(lost)} of {len(awaited)} orchestrators of cluster {cluster.name} are disconnected"
+        yield problem(AlertKind.CLUSTER_SILENT, cluster.id, text, cluster.id)
+        return
+    for row in lost:
+        text = (
+            f"Orchestrator {row.instance_id} of cluster {cluster.name} is disconnected: {row.liveness_reason}"
+        )
+        yield problem(AlertKind.ORCHESTRATOR_DISCONNECTED, row.id, text, cluster.id)
 
 
 def _version_skew(cluster: Cluster, orchestrators: Iterable[Orchestrator]) -> Iterable[Problem]:

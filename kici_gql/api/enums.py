@@ -1,4 +1,4 @@
-"""The program's enums as the API shows them, each value described. Import this before any type that uses them."""
+"""The program's enums as the API shows them, each value described. The package imports this before anything else."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -106,7 +106,7 @@ describe(
     {
         AlertKind.ORCHESTRATOR_DISCONNECTED: "An orchestrator went away without a goodbye.",
         AlertKind.AGENT_LOST: "An agent of a connected orchestrator is LOST.",
-        AlertKind.CLUSTER_SILENT: "More than half of a cluster's agents, at least three, are silent at once.",
+        AlertKind.CLUSTER_SILENT: "More than half of a cluster's agents, or of its orchestrators, are silent at once, and at least three.",
         AlertKind.SCALER_AT_CAPACITY: "A scaler runs all the agents it may while jobs wait.",
         AlertKind.VERSION_SKEW: "Connected orchestrators of one cluster run different versions.",
         AlertKind.NAME_COLLISION: "Connected orchestrators of one cluster name belong to different clusters.",

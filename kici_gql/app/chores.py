@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from kici_gql.actions import commands, presence, workflows
+from kici_gql.actions import commands, departures, presence, workflows
 from kici_gql.auth import Authenticator
 from kici_gql.errors import Unavailable
 from kici_gql.settings import Settings
@@ -24,6 +24,10 @@ SWEEP_SECONDS = 1.0
 LOOK_SECONDS = 0.75
 """Revoked tokens are looked for this often: a revocation ends its streams within a second, whatever became of the bell."""
 HOUSEKEEPING_SECONDS = 60.0
+ABSENCE = timedelta(seconds=10)
+"""A look that comes so late says that nobody could be heard: this machine slept, or its database was away."""
+RETURN = timedelta(hours=1)
+"""Who was there before this server was away has so long to come back before it is removed for having been gone."""
 _CHUNK = 2000  # rows removed by one transaction: it must not hold up a heartbeat
 _CHUNK_OF_RUNS = 200  # each with its jobs and steps
 
@@ -35,7 +39,7 @@ class Chores:
         self._store = store
         self._settings = settings
         self._authenticator = authenticator
-        self._serving_since = store.now()
+        self._serving_since = self._looked_at = store.now()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -53,6 +57,9 @@ class Chores:
     async def _sweep(self) -> float:
         now = self._store.now()
         due = await self._store.read(_look_for_due, now)
+        if now - self._looked_at > ABSENCE:
+            _log.warning("back after %s; silence counts from now on", now - self._looked_at)
+            self._serving_since = now
         silence_due_at = due.silence_due_at
         if due.silence:
             silence_due_at = await presence.sweep(self._store, self._settings, now, self._serving_since)
@@ -60,6 +67,7 @@ class Chores:
             await commands.expire(self._store, now)
         if due.schedules:
             await workflows.roll_schedules(self._store, now)
+        self._looked_at = self._store.now()
         if silence_due_at is None:
             return SWEEP_SECONDS
         return min(SWEEP_SECONDS, _seconds_until(silence_due_at, self._store.now()))
@@ -73,6 +81,8 @@ class Chores:
             await self._store.transaction(org_id, partial(_note_use, used=used))
         for org in await self._store.read(orgs.all_orgs):
             await self._remove(org.id, partial(_trim, settings=self._settings))
+            if self._store.now() - self._serving_since >= RETURN:
+                await self._remove(org.id, partial(_forget_orchestrator, settings=self._settings), 1)
             await self._remove(org.id, partial(_trim_logs, settings=self._settings))
             await self._remove(org.id, partial(_trim_runs, settings=self._settings), _CHUNK_OF_RUNS)
         await self._remove(None, partial(_forget, settings=self._settings))
@@ -123,6 +133,18 @@ async def _forever(chore: Callable[[], Awaitable[float]]) -> None:
 def _trim(tx: Tx, settings: Settings) -> int:
     older_than = tx.now - timedelta(hours=settings.log_retention_hours)
     return log.trim(tx.connection, tx.org_id, older_than, settings.log_retention_events, _CHUNK)
+
+
+def _forget_orchestrator(tx: Tx, settings: Settings) -> int:
+    """One at a time, for each may have thousands of agents. What the log still tells of it is left to be read."""
+    kept = max(
+        timedelta(days=settings.orchestrator_retention_days), timedelta(hours=settings.log_retention_hours)
+    )
+    before = tx.now - kept
+    gone = fleet.away_since(tx.connection, tx.org_id, before, 1)
+    for orchestrator in gone:
+        departures.forget(tx, orchestrator)
+    return len(gone)
 
 
 def _trim_logs(tx: Tx, settings: Settings) -> int:

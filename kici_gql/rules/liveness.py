@@ -65,7 +65,7 @@ def due_at(heard: datetime, now: datetime, limits: Thresholds) -> datetime:
 
 
 def silent_together(silent: int, total: int) -> bool:
-    """Whether so many of a cluster's agents went silent that the cluster is the problem, not each agent.
+    """Whether so many of a cluster's agents, or orchestrators, went silent that the cluster is the problem, not each.
 
     More than half, and at least three: with fewer, one alert each says more.
     """

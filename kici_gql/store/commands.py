@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from kici_gql.store.records import fetch_all
 from kici_gql.tables import Command, CommandState, table_of
@@ -38,3 +38,8 @@ def due(connection: Connection, org_id: str, now: datetime, limit: int) -> Seque
 def orgs_due(connection: Connection, now: datetime) -> Sequence[str]:
     query = select(_command.c.org_id).where(_command.c.due_at <= now).distinct()
     return sorted({row.org_id for row in connection.execute(query)})
+
+
+def remove_of(connection: Connection, orchestrator_id: str) -> None:
+    """Remove all that this orchestrator was ever asked to do."""
+    connection.execute(delete(_command).where(_command.c.orchestrator_id == orchestrator_id))

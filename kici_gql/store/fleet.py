@@ -28,7 +28,7 @@ _agent = table_of(Agent)
 _record = table_of(AgentRecord)
 
 RECORDS = prepared_upsert(AgentRecord)
-"""All but an agent's figures,."""
+"""All but an agent's figures."""
 
 FIGURES = prepared_upsert(AgentFigures)
 """An agent's id and what a heartbeat says of it, in the order of the columns."""
@@ -208,6 +208,16 @@ def judge_soon(connection: Connection, orchestrator_id: str, now: datetime) -> N
     """Have the silence of the orchestrator's agents judged at the next look: it is not known when it is due."""
     query = update(_orchestrator).where(_orchestrator.c.id == orchestrator_id).values(due_at=now)
     connection.execute(query)
+
+
+def away_since(connection: Connection, org_id: str, before: datetime, limit: int) -> Sequence[Orchestrator]:
+    """The org's orchestrators that left, or were lost, before then."""
+    query = select(_orchestrator).where(
+        _orchestrator.c.org_id == org_id,
+        _orchestrator.c.liveness.in_([Liveness.OFFLINE, Liveness.LOST]),
+        _orchestrator.c.disconnected_at < before,
+    )
+    return fetch_all(connection, query.order_by(_orchestrator.c.id).limit(limit), Orchestrator)
 
 
 def next_due(connection: Connection) -> datetime | None:

@@ -194,6 +194,24 @@ async def test_a_report_that_changes_nothing_has_nobody_judged(any_world: World,
         )
 
 
+async def test_most_orchestrators_of_a_cluster_fall_silent_at_once(world: World, clock: Clock) -> None:
+    names = [f"o{n}" for n in range(5)]
+    connections = [await world.connect("prod", name) for name in names]
+    clock.advance(179)
+    for connection in connections[2:]:
+        await world.beat(connection)
+    await later(world, clock, 1)
+    assert await problems(world) == {"ORCHESTRATOR_DISCONNECTED": "OPEN"}, "two of five are one alert each"
+    await later(world, clock, 179)
+    assert await problems(world) == {"ORCHESTRATOR_DISCONNECTED": "RESOLVED", "CLUSTER_SILENT": "OPEN"}
+    assert (await alert(world, AlertKind.CLUSTER_SILENT)).message == (
+        "5 of 5 orchestrators of cluster prod are disconnected"
+    )
+    for connection in connections:
+        await world.beat(connection)
+    assert set((await problems(world)).values()) == {"RESOLVED"}
+
+
 async def test_many_due_at_once_are_judged_in_steps(
     any_world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

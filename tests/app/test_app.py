@@ -10,26 +10,35 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from kici_gql.app import create_app, prepare
+from kici_gql.actions import alerts
+from kici_gql.api.mutations.inputs import ReportedAlertInput
+from kici_gql.app import create_app, health, prepare
 from kici_gql.app.chores import Chores
 from kici_gql.auth import Authenticator
 from kici_gql.errors import InvalidInput, Unavailable
 from kici_gql.events import Event, EventType
 from kici_gql.settings import Settings
+from kici_gql.store import Store
 from kici_gql.tables import (
+    Agent,
+    Alert,
+    AlertSeverity,
     Audit,
+    Command,
     Idempotency,
     Job,
     JobStatus,
     LogChunk,
+    Orchestrator,
     Run,
     RunBucket,
     RunStatus,
+    Scaler,
     Step,
     Token,
 )
 from tests.running import cluster, job_of, part_of, run_of, step_of
-from tests.world import Clock, World, secret_of, world_of
+from tests.world import Clock, World, agent, scaler, secret_of, world_of
 
 
 @contextlib.asynccontextmanager
@@ -125,6 +134,20 @@ async def test_not_ready_without_a_database(postgres_template: str, monkeypatch:
         assert "Traceback" not in failed.text
 
 
+async def test_not_ready_while_the_database_is_silent(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with client_of(create_app(Settings(database_url=sqlite_url))) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(health, "PING_SECONDS", 0.05)
+            patch.setattr(Store, "read", silent)
+            answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["problems"]) == (503, ["database"])
+
+
 async def test_there_is_no_introspection_without_a_token(sqlite_url: str) -> None:
     async with client_of(create_app(Settings(database_url=sqlite_url))) as client:
         del client.headers["Authorization"]
@@ -141,13 +164,48 @@ async def test_there_is_no_introspection_without_a_token(sqlite_url: str) -> Non
 # ── Chores ──
 
 
-async def housekeep(world: World, door: Authenticator | None = None, **settings: Any) -> None:
-    chores = Chores(
+def chores_of(world: World, door: Authenticator | None = None, **settings: Any) -> Chores:
+    return Chores(
         world.store,
         world.settings.model_copy(update=settings),
         door or Authenticator(world.store, world.feed.watch),
     )
-    await chores._housekeep()  # noqa: SLF001 - what the background task does each minute
+
+
+async def housekeep(world: World, door: Authenticator | None = None, **settings: Any) -> None:
+    await chores_of(world, door, **settings)._housekeep()  # noqa: SLF001 - what the background task does each minute
+
+
+async def test_nobody_is_lost_because_the_machine_slept(world: World, clock: Clock) -> None:
+    connection = await world.connect(agents=[agent("a1", None)])
+    await world.beat(connection, ["a1"])
+    chores = chores_of(world)
+    sweep = chores._sweep  # noqa: SLF001 - what the background task does each second
+    await sweep()
+    clock.advance(8 * 3600)
+    position = await world.head()
+    await sweep()
+    assert await world.head() == position
+    for seconds, state in (
+        (9, "ONLINE"),
+        *[(10, "ONLINE")] * 5,
+        (10, "LATE"),
+        *[(10, "LATE")] * 11,
+        (10, "LOST"),
+    ):
+        clock.advance(seconds)
+        await sweep()
+        assert [row.liveness for row in await world.rows(Agent)] == [state]
+
+
+async def test_who_is_silent_while_the_server_looks_is_lost(world: World, clock: Clock) -> None:
+    connection = await world.connect(agents=[agent("a1", None)])
+    await world.beat(connection, ["a1"])
+    chores = Chores(world.store, world.settings, Authenticator(world.store, world.feed.watch))
+    for _ in range(19):
+        clock.advance(10)
+        await chores._sweep()  # noqa: SLF001 - as above
+    assert [row.liveness for row in await world.rows(Agent)] == ["LOST"]
 
 
 async def test_what_is_old_goes(any_world: World, clock: Clock) -> None:
@@ -187,6 +245,49 @@ async def test_old_runs_go_with_all_that_is_theirs(any_world: World, clock: Cloc
     assert await any_world.rows(LogChunk) == []
     [bucket] = await any_world.rows(RunBucket)
     assert bucket.succeeded == 1
+
+
+async def test_orchestrators_that_have_long_been_away_go_with_all_that_is_theirs(
+    any_world: World, clock: Clock
+) -> None:
+    world = any_world
+    gone = await cluster(world, instance="gone")
+    await gone.run_now(await gone.workflow())
+    connection = await world.connect("prod", "gone", scalers=[scaler()], agents=[agent("a1")])
+    told = ReportedAlertInput(dedupe_key="d", severity=AlertSeverity.WARNING, message="disk full")
+    await alerts.report(world.call("ORCHESTRATOR"), connection, [told])
+    stays = await world.connect("prod", "stays")
+    chores = chores_of(world)
+    before = 0
+    for days in (1, 6, 2):
+        clock.advance(days * 86_400)
+        await world.beat(stays)
+        await world.sweep()
+        before = (await world.head()).seq
+        await chores._housekeep()  # noqa: SLF001 - what the background task does each minute
+        if days != 2:
+            assert (await world.head()).seq == before, "it may still come back"
+    assert [row.instance_id for row in await world.rows(Orchestrator)] == ["stays"]
+    for table in (Agent, Scaler, Command):
+        assert await world.rows(table) == []
+    assert {row.kind.value: row.state.value for row in await world.rows(Alert)} == {
+        "ORCHESTRATOR_DISCONNECTED": "RESOLVED",
+        "REPORTED": "RESOLVED",
+    }
+    assert [run.workflow_name for run in await world.rows(Run)] == ["build"]
+    types = {event.type for seq, event in await world.events() if seq > before}
+    assert {EventType.ORCHESTRATOR_REMOVED, EventType.SCALER_REMOVED, EventType.AGENT_REMOVED} < types
+    await world.connect("prod", "gone")
+    assert len(await world.rows(Orchestrator)) == 2
+
+
+async def test_nobody_is_forgotten_because_this_server_was_away(world: World, clock: Clock) -> None:
+    await world.connect()
+    clock.advance(30 * 86_400)
+    chores = chores_of(world)
+    await world.sweep()
+    await chores._housekeep()  # noqa: SLF001 - what the background task does each minute
+    assert len(await world.rows(Orchestrator)) == 1
 
 
 async def test_what_is_fresh_stays(any_world: World) -> None:

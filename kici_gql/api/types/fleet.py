@@ -76,8 +76,10 @@ class Agent(Node):
             return None
         return await info.context.load.one(tables.Scaler, root.scaler_id)
 
-    @strawberry.field(description="Orchestrator it reports to.")
-    async def orchestrator(root: AgentRow, info: Info) -> "Orchestrator":
+    @strawberry.field(
+        description="Orchestrator it reports to; null in an event from before that orchestrator was removed."
+    )
+    async def orchestrator(root: AgentRow, info: Info) -> "Orchestrator | None":
         return await info.context.load.one(tables.Orchestrator, root.orchestrator_id)
 
     @strawberry.field(description="Cluster it belongs to.")
@@ -109,8 +111,10 @@ class Scaler(Node):
     def config_summary(root: ScalerRow) -> list[ConfigEntry]:
         return [ConfigEntry(key=key, value=value) for key, value in root.config_summary.items()]
 
-    @strawberry.field(description="Orchestrator it runs on.")
-    async def orchestrator(root: ScalerRow, info: Info) -> "Orchestrator":
+    @strawberry.field(
+        description="Orchestrator it runs on; null in an event from before that orchestrator was removed."
+    )
+    async def orchestrator(root: ScalerRow, info: Info) -> "Orchestrator | None":
         return await info.context.load.one(tables.Orchestrator, root.orchestrator_id)
 
     @strawberry.field(description="Agents it provisioned.", metadata=AT_ONCE)

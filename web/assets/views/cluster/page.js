@@ -120,8 +120,8 @@ function tabs(app, cluster, current) {
 
 function overview(cluster, fleet, clock, ages) {
   const orchestrators = orchestratorsOf(fleet, cluster.id);
-  const scalers = [...fleet.scalers.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator.id));
-  const agents = [...fleet.agents.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator.id));
+  const scalers = [...fleet.scalers.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator?.id));
+  const agents = [...fleet.agents.values()].filter(({ orchestrator }) => orchestrators.some(({ id }) => id === orchestrator?.id));
   const online = agents.filter(({ liveness }) => liveness.state === "ONLINE").length;
   return [
     h(

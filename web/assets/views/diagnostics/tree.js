@@ -227,8 +227,8 @@ function column([className, title]) {
 
 /** The rows that are to be shown, from top to bottom. */
 function flatten(fleet, filter, folded) {
-  const scalersOf = grouped(fleet.scalers, (scaler) => scaler.orchestrator.id);
-  const agentsOf = grouped(fleet.agents, (agent) => agent.scaler?.id ?? agent.orchestrator.id);
+  const scalersOf = grouped(fleet.scalers, (scaler) => scaler.orchestrator?.id);
+  const agentsOf = grouped(fleet.agents, (agent) => agent.scaler?.id ?? agent.orchestrator?.id);
   const matches = matcher(filter);
   // What fits the search brings all that is below it; what is troubled stands for itself alone.
   const fits = (kind, thing, inherited) => (inherited && !filter.troubled) || matches(kind, thing);
