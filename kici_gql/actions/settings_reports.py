@@ -29,11 +29,17 @@ async def report(
     connection_id: str,
     surfaces: Mapping[Surface, Mapping[str, Any]],
     backends: Sequence[rules.Backend] | None,
+    policy: rules.Policy | None = None,
 ) -> Done:
-    """Take the surfaces that the report speaks of, whole, and all secret backends if it speaks of them."""
+    """Take the surfaces that the report speaks of, whole, and all secret backends if it speaks of them.
+
+    `policy` is the security policy as it was sent, where that may say something twice.
+    """
     surfaces = {which: rules.with_texts_redacted(document) for which, document in surfaces.items()}
 
     def check() -> None:
+        if policy is not None:
+            rules.check_policy(policy)
         for which, document in surfaces.items():
             rules.check_document(document, _INPUT_NAMES[which])
         if backends is not None:

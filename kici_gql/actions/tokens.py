@@ -60,8 +60,8 @@ async def revoke(call: Call, token_id: str) -> Done:
     return await perform(call, Action("tokenRevoke", work, object_id=token_id))
 
 
-async def create_org(call: Call, slug: str, name: str) -> Done:
-    """Make an org with an admin token of its own. Answers `org_id` and `secret`.
+async def create_org(call: Call, slug: str, name: str, idempotency_key: str | None = None) -> Done:
+    """Make an org with an admin token of its own. Answers `org_id` and `secret`; a replay answers without the secret.
 
     Only an admin of the server's first org may: orgs are tenants and know nothing of each other.
     """
@@ -77,7 +77,15 @@ async def create_org(call: Call, slug: str, name: str) -> Done:
         org, secret = add_org(tx, slug, name)
         return {"org_id": org.id, "object_id": org.id, "secret": secret}
 
-    return await perform(call, Action("orgCreate", work, check))
+    action = Action(
+        "orgCreate",
+        work,
+        check,
+        idempotency_key=idempotency_key,
+        input=[slug, name],
+        unrepeatable=frozenset({"secret"}),
+    )
+    return await perform(call, action)
 
 
 async def bootstrap(store: Store, secret: str | None) -> str | None:

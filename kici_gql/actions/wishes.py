@@ -30,7 +30,7 @@ async def run_now(
 
     def check() -> None:
         check_count(inputs, "inputs", MAX_INPUTS)
-        check_unique((name for name, _ in inputs), "inputs", "name")
+        check_unique((name for name, _ in inputs), ["inputs"], "name")
 
     def work(tx: Tx) -> Result:
         workflow = _workflow(tx, workflow_id, None)

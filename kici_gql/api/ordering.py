@@ -164,6 +164,17 @@ describe(
     {CommandOrderField.CREATED_AT: "By when it was asked."},
 )
 
+
+class AuditOrderField(StrEnum):
+    AT = "id"
+
+
+describe(
+    AuditOrderField,
+    "What entries of the audit log can be ordered by.",
+    {AuditOrderField.AT: "By when it was tried."},
+)
+
 OrderField = TypeVar("OrderField", bound=StrEnum)
 
 

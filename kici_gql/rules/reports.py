@@ -166,13 +166,13 @@ def check_count(items: Sequence[object], path: str, limit: int) -> None:
         )
 
 
-def check_unique(values: Iterable[str], path: str, field: str) -> None:
+def check_unique(values: Iterable[str], path: Sequence[str | int], field: str) -> None:
     """Raises InvalidInput, naming the second one, when a value occurs twice."""
     seen: set[str] = set()
     for index, value in enumerate(values):
         if value in seen:
             raise InvalidInput(
-                f"{field} {value[:80]!r} occurs twice", hint="Send each one once.", path=[path, index, field]
+                f"{field} {value[:80]!r} occurs twice", hint="Send each one once.", path=[*path, index, field]
             )
         seen.add(value)
 
@@ -214,8 +214,8 @@ def check_inventory(scalers: Sequence[Scaler], agents: Sequence[Agent]) -> None:
     """Raises InvalidInput or LimitExceeded when a scaler or an agent is malformed or named twice."""
     check_count(scalers, "scalers", MAX_SCALERS)
     check_count(agents, "agents", MAX_AGENTS)
-    check_unique((scaler.name for scaler in scalers), "scalers", "name")
-    check_unique((agent.agent_id for agent in agents), "agents", "agentId")
+    check_unique((scaler.name for scaler in scalers), ["scalers"], "name")
+    check_unique((agent.agent_id for agent in agents), ["agents"], "agentId")
     for index, scaler in enumerate(scalers):
         _check_scaler(scaler, ["scalers", index])
     for index, agent in enumerate(agents):
@@ -231,6 +231,7 @@ def _check_scaler(scaler: Scaler, path: Sequence[str | int]) -> None:
         raise LimitExceeded(
             "too many config entries", hint=f"Send at most {MAX_CONFIG}.", path=[*path, "configSummary"]
         )
+    check_unique((entry.key for entry in scaler.config_summary), [*path, "configSummary"], "key")
     for index, entry in enumerate(scaler.config_summary):
         check_text(entry.key, [*path, "configSummary", index, "key"])
         check_text(entry.value, [*path, "configSummary", index, "value"], MAX_CONFIG_VALUE, empty=True)
@@ -281,7 +282,7 @@ def check_heartbeat(beat: Heartbeat, now: datetime) -> None:
         ):
             _check_agent_figures(agent, ["agents", index])
     if len({agent.agent_id for agent in beat.agents}) != len(beat.agents):
-        check_unique((agent.agent_id for agent in beat.agents), "agents", "agentId")
+        check_unique((agent.agent_id for agent in beat.agents), ["agents"], "agentId")
     if beat.sent_at is not None and abs(now - beat.sent_at) > MAX_CLOCK_SKEW:
         raise InvalidInput(
             f"sentAt is more than a day away from the server's time {now.isoformat(timespec='seconds')}",
@@ -299,7 +300,7 @@ def _check_agent_figures(agent: AgentBeat, path: Sequence[str | int]) -> None:
 def check_alerts(alerts: Sequence[ReportedAlert]) -> None:
     """Raises InvalidInput or LimitExceeded when an alert is malformed or its key occurs twice."""
     check_count(alerts, "alerts", MAX_ALERTS)
-    check_unique((alert.dedupe_key for alert in alerts), "alerts", "dedupeKey")
+    check_unique((alert.dedupe_key for alert in alerts), ["alerts"], "dedupeKey")
     for index, alert in enumerate(alerts):
         check_text(alert.dedupe_key, ["alerts", index, "dedupeKey"])
         check_text(alert.message, ["alerts", index, "message"], MAX_MESSAGE)

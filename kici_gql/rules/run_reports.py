@@ -163,7 +163,7 @@ def check_workflows(report: Workflows, now: datetime) -> None:
     """Raises InvalidInput or LimitExceeded when a workflow, a trigger or a declared input is malformed."""
     check_count(report.workflows, "workflows", MAX_WORKFLOWS)
     check_count(report.removed, "removed", MAX_WORKFLOWS)
-    check_unique((each.registration_id for each in report.workflows), "workflows", "registrationId")
+    check_unique((each.registration_id for each in report.workflows), ["workflows"], "registrationId")
     for name, value in (
         ("registryVersion", report.registry_version),
         ("registryError", report.registry_error),
@@ -235,7 +235,7 @@ def _check_trigger(trigger: Trigger, path: Sequence[str | int]) -> None:
 def check_runs(runs: Sequence[Run]) -> None:
     """Raises InvalidInput or LimitExceeded when a run, a job or a step is malformed or named twice."""
     check_count(runs, "runs", MAX_RUNS)
-    check_unique((run.run_id for run in runs), "runs", "runId")
+    check_unique((run.run_id for run in runs), ["runs"], "runId")
     for index, run in enumerate(runs):
         _check_run(run, ["runs", index])
 

@@ -34,10 +34,31 @@ class Backend(Protocol):
     last_error: str | None
 
 
+class Setting(Protocol):
+    key: str
+
+
+class Write(Protocol):
+    operation: str
+
+
+class Policy(Protocol):
+    @property
+    def settings(self) -> Sequence[Setting]: ...
+    @property
+    def writes(self) -> Sequence[Write]: ...
+
+
+def check_policy(policy: Policy) -> None:
+    """Raises InvalidInput when it says something twice: who may write is not to depend on which of them counts."""
+    check_unique((each.key for each in policy.settings), ["securityPolicy", "settings"], "key")
+    check_unique((each.operation for each in policy.writes), ["securityPolicy", "writes"], "operation")
+
+
 def check_backends(backends: Sequence[Backend]) -> None:
     """Raises InvalidInput or LimitExceeded when a backend is malformed or named twice."""
     check_count(backends, "secretBackends", MAX_ITEMS)
-    check_unique((each.name for each in backends), "secretBackends", "name")
+    check_unique((each.name for each in backends), ["secretBackends"], "name")
     for index, each in enumerate(backends):
         path: list[str | int] = ["secretBackends", index]
         check_text(each.name, [*path, "name"])
@@ -53,7 +74,7 @@ def check_document(document: Mapping[str, Any], path: str) -> None:
     items: Sequence[Mapping[str, Any]] = document.get("items", ())
     check_count(items, path, MAX_ITEMS)
     field = "id" if items and "id" in items[0] else "name"
-    check_unique((each[field] for each in items), path, field)
+    check_unique((each[field] for each in items), [path], field)
     for index, each in enumerate(items):
         check_text(each[field], [path, index, field])
     text = str(document)

@@ -7,7 +7,7 @@ import pytest
 from kici_gql.actions import tokens
 from kici_gql.actions.tokens import TokenWish
 from kici_gql.auth import hash_of
-from kici_gql.errors import Forbidden, InvalidInput, KiciError, NameTaken, NotFound
+from kici_gql.errors import Forbidden, IdempotencyConflict, InvalidInput, KiciError, NameTaken, NotFound
 from kici_gql.events import EventType
 from kici_gql.tables import Audit, Idempotency, Org, Token, TokenScope
 from tests.world import Clock, World
@@ -99,6 +99,18 @@ async def test_making_an_org(any_world: World) -> None:
     assert (token.scope, token.sha256) == (TokenScope.ADMIN, hash_of(done.result["secret"]))
     [entry] = await any_world.rows(Audit)
     assert entry.object_id == org.id
+
+
+async def test_an_org_is_made_once_for_one_key(any_world: World) -> None:
+    first = await tokens.create_org(any_world.call(), "third", "The Third", "k")
+    again = await tokens.create_org(any_world.call(), "third", "The Third", "k")
+    assert again.replayed
+    assert again.result["org_id"] == first.result["org_id"]
+    assert "secret" not in again.result
+    [kept] = await any_world.rows(Idempotency)
+    assert first.result["secret"] not in str(kept.result)
+    with pytest.raises(IdempotencyConflict):
+        await tokens.create_org(any_world.call(), "fourth", "The Third", "k")
 
 
 @pytest.mark.parametrize(

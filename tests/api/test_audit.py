@@ -185,6 +185,20 @@ async def test_filters(any_world: World, clock: Clock, impatient: None) -> None:
     )
 
 
+async def test_orders(world: World, clock: Clock) -> None:
+    for slug in ("third", "fourth", "fifth"):
+        await world.data(_document("orgCreate"), input={"slug": slug, "name": slug})
+        clock.advance(1)
+    query = "query ($order: AuditOrderFieldOrder) { org { auditLog(orderBy: $order) { nodes { at } } } }"
+    oldest, *_, latest = found = [
+        each["at"] for each in (await world.data(query, order={"field": "AT"}))["org"]["auditLog"]["nodes"]
+    ]
+    assert oldest < latest
+    for order in (None, {"field": "AT", "direction": "DESC"}):
+        nodes = (await world.data(query, order=order))["org"]["auditLog"]["nodes"]
+        assert [each["at"] for each in nodes] == found[::-1]
+
+
 def fits(entry: dict[str, Any], where: Mapping[str, Any]) -> bool:
     """What each filter means, said once more in plain words."""
 

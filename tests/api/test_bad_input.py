@@ -46,6 +46,17 @@ ALERTS: dict[str, Any] = {
     "connectionId": "$",
     "alerts": [{"dedupeKey": "d", "severity": "INFO", "message": "m"}],
 }
+SETTINGS: dict[str, Any] = {
+    "connectionId": "$",
+    "securityPolicy": {
+        "settings": [{"key": "mode", "value": "strict"}, {"key": "region", "value": "eu"}],
+        "writes": [
+            {"operation": "backends.sync", "allowed": False},
+            {"operation": "backends.test", "allowed": True},
+        ],
+    },
+}
+ENTRY = {"key": "image", "value": "debian"}
 BYE: dict[str, Any] = {"connectionId": "$", "reason": "r"}
 TOKEN: dict[str, Any] = {"name": "t", "scope": "VIEWER"}
 HUGE = "x" * 200_000
@@ -55,6 +66,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "orchestratorHeartbeat": ("ORCHESTRATOR", BEAT),
     "orchestratorReportInventory": ("ORCHESTRATOR", INVENTORY),
     "orchestratorReportAlerts": ("ORCHESTRATOR", ALERTS),
+    "orchestratorReportSettings": ("ORCHESTRATOR", SETTINGS),
     "orchestratorDisconnect": ("ORCHESTRATOR", BYE),
     "tokenCreate": ("ADMIN", TOKEN),
     "tokenRevoke": ("ADMIN", {"tokenId": "tok_" + "0" * 32}),
@@ -76,6 +88,13 @@ BAD: list[tuple[str, str, Any, str, str | None]] = [
     ("orchestratorConnect", "host.memoryTotalMb", -1, "InvalidInput", "host.memoryTotalMb"),
     ("orchestratorConnect", "scalers.0.maxAgents", -1, "InvalidInput", "scalers.0.maxAgents"),
     ("orchestratorConnect", "scalers", [SCALER, SCALER], "InvalidInput", "scalers.1.name"),
+    (
+        "orchestratorConnect",
+        "scalers.0.configSummary",
+        [ENTRY, ENTRY],
+        "InvalidInput",
+        "scalers.0.configSummary.1.key",
+    ),
     ("orchestratorConnect", "agents", [AGENT, AGENT], "InvalidInput", "agents.1.agentId"),
     ("orchestratorConnect", "agents", [AGENT] * 2001, "LimitExceeded", "agents"),
     ("orchestratorConnect", "agents.0.scaler", "nope", "InvalidInput", "agents.0.scaler"),
@@ -107,6 +126,21 @@ BAD: list[tuple[str, str, Any, str, str | None]] = [
     ("orchestratorReportAlerts", "alerts.0.message", HUGE, "InvalidInput", "alerts.0.message"),
     ("orchestratorReportAlerts", "alerts", ALERTS["alerts"] * 2, "InvalidInput", "alerts.1.dedupeKey"),
     ("orchestratorReportAlerts", "alerts", ALERTS["alerts"] * 101, "LimitExceeded", "alerts"),
+    ("orchestratorReportSettings", "connectionId", "nobody", "UnknownConnection", "connectionId"),
+    (
+        "orchestratorReportSettings",
+        "securityPolicy.settings.1.key",
+        "mode",
+        "InvalidInput",
+        "securityPolicy.settings.1.key",
+    ),
+    (
+        "orchestratorReportSettings",
+        "securityPolicy.writes.1.operation",
+        "backends.sync",
+        "InvalidInput",
+        "securityPolicy.writes.1.operation",
+    ),
     ("orchestratorDisconnect", "connectionId", "nobody", "UnknownConnection", "connectionId"),
     ("orchestratorDisconnect", "reason", HUGE, "InvalidInput", "reason"),
     ("tokenCreate", "name", "", "InvalidInput", "name"),

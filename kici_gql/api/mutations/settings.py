@@ -175,7 +175,9 @@ class SettingsMutations:
             return OrchestratorReportSettingsSuccess(cursor=cursor_of(done))
 
         told = told_by(input)
-        action = report_actions.report(info.context.call, input.connection_id, told.surfaces, told.backends)
+        action = report_actions.report(
+            info.context.call, input.connection_id, told.surfaces, told.backends, input.security_policy
+        )
         return await answer(action, success)
 
     @strawberry.mutation(

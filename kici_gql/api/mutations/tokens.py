@@ -56,6 +56,7 @@ class OrgCreateInput:
         description="Its name in addresses: 1 to 63 lower-case letters, digits, hyphens."
     )
     name: str = strawberry.field(description="Its name for people. At most 100 characters.")
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
 
 
 @strawberry.type(description="The org is created.")
@@ -64,7 +65,11 @@ class OrgCreateSuccess:
         description="Global id of the org; only its own tokens can read it."
     )
     slug: str = strawberry.field(description="Its name in addresses.")
-    secret: str = strawberry.field(description="Its first admin token. Shown this once.")
+    secret: str | None = strawberry.field(
+        description="Its first admin token. Shown this once; null in a replay."
+    )
+    cursor: Cursor = strawberry.field(description="Position that the log of the caller's org has reached.")
+    replayed: bool = strawberry.field(description=REPLAYED)
 
 
 TokenCreatePayload = Annotated[
@@ -76,7 +81,7 @@ TokenRevokePayload = Annotated[
     strawberry.union("TokenRevokePayload", description="What came of `tokenRevoke`."),
 ]
 OrgCreatePayload = Annotated[
-    OrgCreateSuccess | InvalidInput | Forbidden | NameTaken,
+    OrgCreateSuccess | InvalidInput | Forbidden | NameTaken | IdempotencyConflict,
     strawberry.union("OrgCreatePayload", description="What came of `orgCreate`."),
 ]
 
@@ -127,7 +132,12 @@ class TokenMutations:
     ) -> OrgCreatePayload:
         async def success(done: Done) -> OrgCreateSuccess:
             return OrgCreateSuccess(
-                org_id=done.result["org_id"], slug=input.slug, secret=done.result["secret"]
+                org_id=done.result["org_id"],
+                slug=input.slug,
+                secret=done.result.get("secret"),
+                cursor=cursor_of(done),
+                replayed=done.replayed,
             )
 
-        return await answer(actions.create_org(info.context.call, input.slug, input.name), success)
+        action = actions.create_org(info.context.call, input.slug, input.name, input.idempotency_key)
+        return await answer(action, success)

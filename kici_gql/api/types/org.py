@@ -8,7 +8,7 @@ import strawberry
 from kici_gql import events, tables
 from kici_gql.api.connections import Connection, connect
 from kici_gql.api.context import Info
-from kici_gql.api.ordering import After, Before, ClusterOrderField, First, Last, OrderInput
+from kici_gql.api.ordering import After, AuditOrderField, Before, ClusterOrderField, First, Last, OrderInput
 from kici_gql.api.scalars import Cursor
 from kici_gql.api.types.alert import Alert, AlertFilter, AlertOrder
 from kici_gql.api.types.base import Node
@@ -47,6 +47,9 @@ RunId = Annotated[
     strawberry.ID, strawberry.argument(description="Global id, or the id its orchestrator gave it.")
 ]
 AuditFilter = Annotated[AuditWhere | None, strawberry.argument(description="Only entries that fulfil this.")]
+AuditOrder = Annotated[
+    OrderInput[AuditOrderField] | None, strawberry.argument(description="Default: latest first.")
+]
 ClusterName = Annotated[str, strawberry.argument(description="Name of the cluster.")]
 
 
@@ -236,9 +239,7 @@ class Org(Node):
         now = info.context.services.store.now()
         return await info.context.read(read_metrics, root.id, check_window(window_hours), now)
 
-    @strawberry.field(
-        description="Every mutation that was tried, refused ones too, latest first. Needs scope ADMIN."
-    )
+    @strawberry.field(description="Every mutation that was tried, refused ones too. Needs scope ADMIN.")
     async def audit_log(
         root: OrgRow,
         info: Info,
@@ -247,10 +248,11 @@ class Org(Node):
         last: Last = None,
         before: Before = None,
         where: AuditFilter = None,
+        order_by: AuditOrder = None,
     ) -> Connection[AuditEntry]:
         info.context.require(TokenScope.ADMIN)
-        wanted = listing(tables.Audit, "org_id", where, None, first, after, last, before).latest_first()
-        return await connect(info, wanted, root.id)
+        wanted = listing(tables.Audit, "org_id", where, order_by, first, after, last, before)
+        return await connect(info, wanted if order_by else wanted.latest_first(), root.id)
 
     @strawberry.field(description="Secret backends of the clusters that are connected.")
     async def secret_backends(root: OrgRow, info: Info) -> list[SecretBackend]:

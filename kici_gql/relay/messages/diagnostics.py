@@ -190,15 +190,15 @@ _NOT_SUMMARISED = {"labelSets"}
 
 def _config(config: Body) -> list[ConfigEntry]:
     """The configuration as texts. The orchestrator has taken secrets out already; ours are redacted once more."""
-    entries = []
+    entries: dict[str, ConfigEntry] = {}
     for key, value in sorted(config.items()):
         name = values.name(key)
         if name is None or value is None or key in _NOT_SUMMARISED:
             continue
         shown = value if isinstance(value, str) else values.encode(value).decode()
         text = values.clean(redact(shown), reports.MAX_CONFIG_VALUE)
-        entries.append(ConfigEntry(name, text or ""))
-    return entries[: reports.MAX_CONFIG]
+        entries[name] = ConfigEntry(name, text or "")
+    return list(entries.values())[: reports.MAX_CONFIG]
 
 
 def _agents(value: object, scalers: set[str]) -> tuple[list[Agent], list[AgentFigures]]:
