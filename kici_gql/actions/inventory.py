@@ -8,7 +8,7 @@ from kici_gql.errors import InvalidInput, NotFound
 from kici_gql.events import Event, EventType
 from kici_gql.rules import reports
 from kici_gql.store import Tx, fleet, records
-from kici_gql.tables import Agent, AgentRecord, Liveness, Orchestrator, Prefix, Scaler, new_id
+from kici_gql.tables import Agent, AgentRecord, Liveness, Orchestrator, Prefix, Scaler, new_id, new_serial
 
 
 def apply(
@@ -174,6 +174,7 @@ def _new_agent(tx: Tx, orchestrator: Orchestrator, agent_id: str, values: dict[s
     return records.made(
         Agent,
         id=new_id(Prefix.AGENT, tx.now),
+        serial=new_serial(),
         org_id=tx.org_id,
         cluster_id=orchestrator.cluster_id,
         agent_id=agent_id,

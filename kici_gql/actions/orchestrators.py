@@ -273,7 +273,8 @@ def _agents_beat(
     known = [(each, rows[each.agent_id]) for each in beat.agents if each.agent_id in rows]
     verdict = liveness.alive(tx.now, limits)
     figures = [
-        (row.id, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now) for each, row in known
+        (row.serial, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now)
+        for each, row in known
     ]
     tx.later(fleet.FIGURES, figures)
     beaten = []

@@ -32,7 +32,7 @@ _ORCHESTRATOR = prepared_update(
 class _KnownAgent:
     """An agent that is ONLINE. `told` is its profile encoded, without the last brace."""
 
-    id: str
+    serial: int
     paused: bool
     profile: Mapping[str, Any]
     told: bytes
@@ -97,7 +97,7 @@ def _write(
     tx.later(
         fleet.FIGURES,
         [
-            (agent.id, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now)
+            (agent.serial, each.memory_used_mb, each.uptime_seconds, each.active_jobs, tx.now)
             for each, agent in zip(beat.agents, agents, strict=True)
         ],
     )
@@ -168,7 +168,7 @@ def remember(
 
 def _known_agent(row: Agent, now: datetime) -> _KnownAgent:
     profile = agent_profile(row)
-    return _KnownAgent(row.id, row.paused, profile, _opened(profile), now)
+    return _KnownAgent(row.serial, row.paused, profile, _opened(profile), now)
 
 
 def _opened(profile: Mapping[str, Any]) -> bytes:

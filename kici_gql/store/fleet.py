@@ -31,7 +31,7 @@ RECORDS = prepared_upsert(AgentRecord)
 """All but an agent's figures."""
 
 FIGURES = prepared_upsert(AgentFigures)
-"""An agent's id and what a heartbeat says of it, in the order of the columns."""
+"""An agent's serial number and what a heartbeat says of it, in the order of the columns."""
 
 TURNS = prepared_update(
     AgentRecord, "paused", "liveness", "liveness_reason", "liveness_since", "missed_beats", "revision"

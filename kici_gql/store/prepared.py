@@ -88,7 +88,7 @@ class Prepared:
             sql = f"INSERT INTO {table} ({', '.join(self._columns)}) {values}"
         if self._upserts:
             pairs = ", ".join(f"{name} = excluded.{name}" for name in self._columns[1:])
-            sql = f"{sql} ON CONFLICT (id) DO UPDATE SET {pairs}"
+            sql = f"{sql} ON CONFLICT ({self._columns[0]}) DO UPDATE SET {pairs}"
         self._many[size] = sql
         return sql
 
@@ -105,8 +105,8 @@ def _portion(rows: int, columns: int) -> int:
 def _upserting(statement: Insert, dialect: str) -> Any:
     dialects: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     insert_ = dialects[dialect](statement.table)
-    others = {column.name: column for column in insert_.excluded if column.name != "id"}
-    return insert_.on_conflict_do_update(index_elements=["id"], set_=others)
+    key, *others = insert_.excluded
+    return insert_.on_conflict_do_update(index_elements=[key.name], set_={each.name: each for each in others})
 
 
 class Pending:
@@ -137,7 +137,7 @@ def prepared_insert(model: type[SQLModel]) -> Prepared:
 
 
 def prepared_upsert(model: type[SQLModel]) -> Prepared:
-    """Insert whole rows, or write them over those with the same `id`, which is the first column."""
+    """Insert whole rows, or write them over those with the same key, which is the first column."""
     table = table_of(model)
     return Prepared(insert(table), [column.name for column in table.c], upserts=True)
 

@@ -22,7 +22,17 @@ Record = TypeVar("Record", bound=SQLModel)
 
 # Columns that steer the server itself; an event's reader has no use for them.
 _INTERNAL = frozenset(
-    {"org_id", "due_at", "sha256", "stamps", "duration_order_ms", "asked_live", "listens_at", "dead_letters"}
+    {
+        "org_id",
+        "due_at",
+        "sha256",
+        "stamps",
+        "duration_order_ms",
+        "asked_live",
+        "listens_at",
+        "dead_letters",
+        "serial",
+    }
 )
 
 

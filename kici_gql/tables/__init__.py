@@ -17,7 +17,7 @@ from kici_gql.tables.fleet import (
     Scaler,
     SecretBackend,
 )
-from kici_gql.tables.ids import Prefix, new_id
+from kici_gql.tables.ids import Prefix, new_id, new_serial
 from kici_gql.tables.log import Alert, LogEntry
 from kici_gql.tables.runs import Job, JobFigures, LogChunk, Run, RunBucket, Step
 from kici_gql.tables.workflows import Command, Registry, Workflow
@@ -82,5 +82,6 @@ __all__ = [
     "TokenScope",
     "Workflow",
     "new_id",
+    "new_serial",
     "table_of",
 ]

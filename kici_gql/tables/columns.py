@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     Enum,
+    Integer,
     LargeBinary,
     Table,
     TypeDecorator,
@@ -28,6 +29,12 @@ def word_column(values: type[StrEnum]) -> Any:
 
 def big_column(**options: Any) -> Any:
     return Field(sa_type=BigInteger, **options)
+
+
+def number_key(*constraints: Any) -> Any:
+    """A primary key that is given, not counted. SQLite finds rows by it without an index if it is called INTEGER."""
+    type_ = BigInteger().with_variant(Integer, "sqlite")
+    return Field(sa_column=Column(type_, *constraints, primary_key=True, autoincrement=False))
 
 
 def table_of(model: type[SQLModel]) -> Table:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Enum,
+    ForeignKey,
     Index,
     Subquery,
     UniqueConstraint,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from kici_gql.tables.columns import json_column, table_of, word_column
+from kici_gql.tables.columns import big_column, json_column, number_key, table_of, word_column
 from kici_gql.words import BackendHealth, Liveness, OrchestratorRole, ScalerType, Surface
 
 
@@ -180,6 +181,7 @@ class _AgentColumns(SQLModel):
     """What both the stored agent and the one that is read have."""
 
     id: str = Field(primary_key=True)
+    serial: int = big_column()
     org_id: str = Field(foreign_key="org.id")
     cluster_id: str = Field(foreign_key="cluster.id")
     orchestrator_id: str = Field(foreign_key="orchestrator.id", index=True)
@@ -210,20 +212,18 @@ class AgentRecord(_AgentColumns, table=True):
     __table_args__ = (
         UniqueConstraint("cluster_id", "agent_id"),
         Index("agent_org", "org_id", "id"),
+        Index("agent_serial", "serial", unique=True),
         CheckConstraint("cpu_count > 0 AND memory_total_mb >= 0 AND max_concurrency > 0"),
     )
 
 
 class AgentFigures(SQLModel, table=True):
-    """What every heartbeat brings anew, apart from the rest: narrow rows without an index are cheap to write."""
+    """What every heartbeat brings anew, apart from the rest: narrow rows that are found by a number are cheap to write."""
 
     __tablename__ = "agent_figures"
-    __table_args__ = (
-        CheckConstraint("memory_used_mb >= 0 AND uptime_seconds >= 0 AND active_jobs >= 0"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = (CheckConstraint("memory_used_mb >= 0 AND uptime_seconds >= 0 AND active_jobs >= 0"),)
 
-    id: str = Field(primary_key=True, foreign_key="agent.id", ondelete="CASCADE")
+    serial: int = number_key(ForeignKey("agent.serial", ondelete="CASCADE"))
     memory_used_mb: int
     uptime_seconds: int
     active_jobs: int
@@ -245,7 +245,7 @@ def _agent_with_figures() -> Subquery:
         func.coalesce(figures.c[name], 0).label(name)
         for name in ("memory_used_mb", "uptime_seconds", "active_jobs")
     ]
-    joined = record.outerjoin(figures, record.c.id == figures.c.id)
+    joined = record.outerjoin(figures, record.c.serial == figures.c.serial)
     return select(*record.c, *counted, figures.c.last_heartbeat_at).select_from(joined).subquery("agents")
 
 

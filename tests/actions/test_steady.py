@@ -137,7 +137,7 @@ async def test_a_reader_in_the_same_batch_sees_what_waits_and_a_failure_takes_no
 
     def look(tx: Tx) -> int:
         rows = tx.connection.exec_driver_sql(
-            "SELECT memory_used_mb FROM agent_figures JOIN agent USING (id) WHERE agent_id = 'a1'"
+            "SELECT memory_used_mb FROM agent_figures JOIN agent USING (serial) WHERE agent_id = 'a1'"
         )
         return int(rows.scalar_one())
 

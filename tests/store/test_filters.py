@@ -73,6 +73,7 @@ def rows_of(agents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         AgentRecord(
             id=f"agt_{number}",
+            serial=number,
             org_id="org_1",
             cluster_id="clu_1",
             orchestrator_id="orc_1",

@@ -13,7 +13,16 @@ from sqlalchemy import select
 from kici_gql.errors import InvalidInput
 from kici_gql.store import Tx, paging, records
 from kici_gql.store.paging import Listing, Order, Slice, Window
-from kici_gql.tables import Agent, AgentFigures, AgentRecord, Alert, Liveness, Orchestrator, table_of
+from kici_gql.tables import (
+    Agent,
+    AgentFigures,
+    AgentRecord,
+    Alert,
+    Liveness,
+    Orchestrator,
+    new_serial,
+    table_of,
+)
 from tests.world import World
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -29,6 +38,7 @@ def row(rng: random.Random, org_id: str, parents: dict[str, Any], number: int) -
     beat = None if rng.random() < 0.3 else NOW + timedelta(seconds=rng.randrange(4))
     return Agent(
         id=f"agt_{rng.randrange(10**9):09}",
+        serial=new_serial(),
         org_id=org_id,
         **parents,
         agent_id=f"{rng.choice('aAbB_-é')}{number}",
