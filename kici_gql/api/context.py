@@ -94,7 +94,7 @@ class Context:
         """
         if self._org is None:
             self._org = asyncio.ensure_future(self.read(orgs.org_by_id, self.viewer.org_id))
-        found = await self._org
+        found = await asyncio.shield(self._org)  # one field that stops waiting must not stop the others
         assert found is not None, "a token's foreign key says so"
         return found
 

@@ -1,5 +1,6 @@
 """Batching: what many objects of one operation ask for becomes one statement each."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
@@ -16,6 +17,13 @@ from kici_gql.store.paging import Listing, Slice
 from kici_gql.tables import Agent, Job, Orchestrator, Scaler, Step, table_of
 
 _KEPT: frozenset[type[SQLModel]] = frozenset({Agent, Orchestrator, Scaler})
+
+
+class _Loader(DataLoader[str, Any]):
+    """Many fields may wait for one load, and graphql-core stops waiting for the siblings of a field that has failed."""
+
+    def load(self, key: str) -> Awaitable[Any]:
+        return asyncio.shield(super().load(key))
 
 
 class Loaders:
@@ -83,7 +91,7 @@ class Loaders:
     ) -> DataLoader[str, Any]:
         loader = self._loaders.get(key)
         if loader is None:
-            loader = self._loaders[key] = DataLoader(load_fn=load)
+            loader = self._loaders[key] = _Loader(load_fn=load)
         return loader
 
     async def _refresh(self, org_ids: list[str]) -> list[Any]:

@@ -28,6 +28,7 @@ MAX_SCALERS = 200
 MAX_AGENTS = 2000
 MAX_ALERTS = 100
 MAX_INT = 2**31 - 1
+MAX_DEPTH = 64  # levels of a JSON value; JSON itself is written to 254, with all that is around it
 MAX_CLOCK_SKEW = timedelta(days=1)
 
 
@@ -141,15 +142,29 @@ def check_text(value: str, path: Sequence[str | int], limit: int = MAX_TEXT, *, 
 
 
 def check_json(value: object, path: Sequence[str | int]) -> None:
-    """Raises InvalidInput for what can be read but not written as JSON."""
+    """Raises InvalidInput for what can be read but not written as JSON, also when it is part of an event or an answer."""
     try:
-        orjson.dumps(value)
+        written = _depth(value) <= MAX_DEPTH and orjson.dumps(value)
     except TypeError:
+        written = False
+    if not written:
         raise InvalidInput(
             "a value can't be kept as JSON",
-            hint="Nest at most 250 levels, and keep integers within 64 bits.",
+            hint=f"Nest at most {MAX_DEPTH} levels, and keep integers within 64 bits.",
             path=path,
-        ) from None
+        )
+
+
+def _depth(value: object) -> int:
+    """Levels of lists and objects, as far as they are too many."""
+    level, depth = [value], 0
+    while depth <= MAX_DEPTH:
+        parents = [each for each in level if isinstance(each, (dict, list)) and each]
+        if not parents:
+            break
+        depth += 1
+        level = [child for each in parents for child in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def check_number(value: int, path: Sequence[str | int], least: int = 0) -> None:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
-    Table,
     and_,
     bindparam,
     func,
@@ -34,7 +33,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from kici_gql.errors import InvalidInput
 from kici_gql.store.filters import Condition, clauses
 from kici_gql.store.records import fetch_all, listed
-from kici_gql.tables import table_of
+from kici_gql.tables import Prefix, table_of
 
 Record = TypeVar("Record", bound=SQLModel)
 
@@ -152,7 +151,7 @@ def _wanted(listing: Listing) -> list[ColumnElement[bool]]:
         table.c.org_id == bindparam("org_id"),
         table.c[listing.parent].in_(listed("parent_ids")),
         *clauses(listing.model, listing.conditions),
-        *_bounds(table, listing.order, listing.window),
+        *_bounds(listing),
     ]
 
 
@@ -173,11 +172,12 @@ def totals(
     return {row[0]: row.n for row in connection.execute(query)}
 
 
-def _bounds(table: Table, order: Order, window: Window) -> list[ColumnElement[bool]]:
+def _bounds(listing: Listing) -> list[ColumnElement[bool]]:
+    table, order, window = table_of(listing.model), listing.order, listing.window
     column, id_, found = table.c[order.column], table.c.id, []
     for text, name, behind in ((window.after, "after", True), (window.before, "before", False)):
         if text is not None:
-            key = _parse(text, order, name, column)
+            key = _parse(text, listing, name, column)
             found.append(_beyond(column, id_, key, behind != order.descending, order.descending))
     return found
 
@@ -232,13 +232,15 @@ def _beyond(
     return or_(here, column.is_(None)) if behind else here
 
 
-def _parse(text: str, order: Order, name: str, sorted_by: ColumnElement[Any]) -> tuple[Any, str]:
+def _parse(text: str, listing: Listing, name: str, sorted_by: ColumnElement[Any]) -> tuple[Any, str]:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         column, descending, value, row_id = orjson.loads(raw)
-        if (column, descending) != (order.column, order.descending):
+        if (column, descending) != (listing.order.column, listing.order.descending):
             raise ValueError
-        return _value(value, sorted_by), _text(row_id)
+        if not _text(row_id).startswith(f"{Prefix[listing.model.__name__.upper()]}_"):
+            raise ValueError  # many lists have an order of that name
+        return _value(value, sorted_by), row_id
     except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise InvalidInput(
             f"{name} is not a cursor of this list in this order",

@@ -156,6 +156,9 @@ class SqliteReaders:
 
 
 def _in_snapshot(connection: Connection, query: Callable[[Connection], T]) -> T:
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    if driver.in_transaction:
+        driver.rollback()  # the commit of the last one was interrupted
     with connection.begin():
         return query(connection)
 

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.tables import Agent, Cluster, Orchestrator
 from tests.world import Clock, World, agent, beat_of, scaler
 
@@ -165,6 +167,35 @@ async def test_one_bad_id_costs_none_of_the_others(world: World) -> None:
     assert answer["data"]["nodes"] == [None, {"id": cluster.id}, None]
     [error] = answer["errors"]
     assert (error["path"], error["extensions"]["code"]) == (["nodes", 0], "INVALID_INPUT")
+
+
+async def test_a_field_that_fails_costs_none_that_waits_for_the_same_rows(any_world: World) -> None:
+    await any_world.connect()
+    answer = await any_world.run(
+        """{ a: org { clusters { nodes { connected alerts(last: 101) { totalCount } } } }
+             b: org { clusters { nodes { connected } } } }"""
+    )
+    assert [error["path"] for error in answer["errors"]] == [["a", "clusters", "nodes", 0, "alerts"]]
+    assert answer["data"]["b"] == {"clusters": {"nodes": [{"connected": True}]}}
+
+
+async def test_a_variable_may_be_of_another_type_in_another_operation(world: World) -> None:
+    document = """query A($x: Boolean!) { org { slug @skip(if: $x) } }
+                  query B($x: [ID!]!) { nodes(ids: $x) { id } }"""
+    for _ in range(3):
+        prepared = world.operations.prepare(GraphQLRequest(document, "B", {"x": ["org_0"]}))
+        answer = orjson.loads((await world.operations.run(prepared, world.viewer())).body)
+        assert answer == {"data": {"nodes": [None]}}
+
+
+@pytest.mark.parametrize("other", ["agents", "runs"])
+async def test_a_cursor_of_another_list_is_refused(any_world: World, other: str) -> None:
+    await any_world.connect()
+    found = await any_world.data("{ org { clusters(first: 1) { pageInfo { endCursor } } } }")
+    cursor = found["org"]["clusters"]["pageInfo"]["endCursor"]
+    query = f"query ($after: String!) {{ org {{ {other}(after: $after) {{ nodes {{ id }} }} }} }}"
+    [error] = (await any_world.run(query, after=cursor))["errors"]
+    assert error["message"] == "after is not a cursor of this list in this order"
 
 
 async def test_nodes_are_bounded(world: World) -> None:

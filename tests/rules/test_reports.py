@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from kici_gql.api.mutations.inputs import AgentBeatInput, ConfigEntryInput, ReportedAlertInput
 from kici_gql.errors import InvalidInput, KiciError, LimitExceeded
 from kici_gql.rules import reports
+from kici_gql.rules.reports import MAX_DEPTH, check_json
 from kici_gql.tables import AlertSeverity
 from tests.world import agent, beat_of, beating, connecting, host, scaler
 
@@ -148,3 +150,18 @@ def test_neither_too_much_nor_bad_input_is_retryable() -> None:
         reports.check_count([1, 2], "agents", 1)
     assert not raised.value.retryable
     assert not InvalidInput("x").retryable
+
+
+def nested(levels: int) -> Any:
+    return orjson.loads('{"a":' * levels + "1" + "}" * levels)
+
+
+def test_json_may_be_nested_as_deeply_as_every_answer_can_hold_it() -> None:
+    check_json(nested(MAX_DEPTH), ["x"])
+    for levels in (MAX_DEPTH + 1, 240, 1000):
+        with pytest.raises(InvalidInput, match="can't be kept"):
+            check_json(nested(levels), ["x"])
+    with pytest.raises(InvalidInput, match="can't be kept"):
+        check_json([2**64], ["x"])
+    check_json([[], {}, None, "x"], ["x"])
+    check_json(None, ["x"])

@@ -39,13 +39,19 @@ class KeptAnswers:
     async def tag(self, request: GraphQLRequest, viewer: Viewer) -> str | None:
         """A name for the answer that the request has now: same document, variables, rights and position, same name.
 
-        It has to be asked for before the data is read: data that is newer than its name is never found by it.
+        It has to be asked for before the data is read: data that is newer than its name is never found by it. None for
+        an answer that can't be kept.
         """
         position = await self._position(viewer)
         if position is None:
             return None
         parts = [request.query, request.operation_name, request.variables, repr(viewer.rights_key), position]
-        return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+        try:
+            return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+        except (
+            TypeError
+        ):  # variables that are nested too deeply; if the operation has no such ones, they don't matter
+            return None
 
     def get(self, tag: str) -> bytes | None:
         answer = self._answers.get(tag)

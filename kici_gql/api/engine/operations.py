@@ -5,7 +5,7 @@ validates each request anew and would run our documents through hooks that nobod
 Strawberry's resolvers, its `info` and its validation rules are the same on both ways.
 """
 
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Collection, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -145,11 +145,11 @@ class Operations:
         return Prepared(request, document, document.operation(request.operation_name))
 
     async def run(
-        self, prepared: Prepared, viewer: Viewer, request_id: str | None = None, have: str | None = None
+        self, prepared: Prepared, viewer: Viewer, request_id: str | None = None, have: Collection[str] = ()
     ) -> Result:
         """Run a query or mutation; raises RequestRefused when its variables don't fit.
 
-        `have` is the tag of an answer that the caller has kept.
+        `have` are the tags of answers that the caller has kept; `*` is any.
         """
         request_id = request_id or faults.new_request_id()
         if prepared.kind is OperationType.QUERY:
@@ -160,14 +160,17 @@ class Operations:
             )
         )
 
-    async def _query(self, prepared: Prepared, viewer: Viewer, request_id: str, have: str | None) -> Result:
+    async def _query(
+        self, prepared: Prepared, viewer: Viewer, request_id: str, have: Collection[str]
+    ) -> Result:
         kept, compilations, tag = self._kept, prepared.operation.compilations, None
         if kept is not None and compilations.keepable:
             tag = await kept.tag(prepared.request, viewer)
         if kept is not None and tag is not None:
-            known = b"" if tag == have else kept.get(tag)
+            unchanged = tag in have or "*" in have
+            known = b"" if unchanged else kept.get(tag)
             if known is not None:
-                return Result(known, tag, unchanged=tag == have)
+                return Result(known, tag, unchanged=unchanged)
         body, fields = await self._execution.query(
             prepared.document, prepared.operation, prepared.request, viewer, request_id
         )
@@ -189,7 +192,8 @@ class Operations:
             source = replace(source, after=prepared.request.resume)
         executor.context_value = None  # each frame gets its own; this one would live as long as the group
         coerced = executor.variable_values.coerced
-        variables = {name: coerced.get(name) for name in prepared.operation.shape_variables}
+        # What was left out has its default, which null has not.
+        variables = {name: coerced[name] for name in prepared.operation.shape_variables if name in coerced}
         # As text, for what orjson encodes keeps the whole buffer it was encoded in: four kilobytes at least.
         encoded = orjson.dumps(variables, default=repr, option=orjson.OPT_SORT_KEYS).decode()
         return Subscription(self.groups, viewer, source, (prepared.operation.shape, encoded), render)

@@ -111,8 +111,7 @@ class HttpEndpoint:
         have: str | None,
     ) -> None:
         try:
-            known = have.strip().removeprefix("W/").strip('"') if have is not None else None
-            result = await self._operations.run(prepared, viewer, request_id, known)
+            result = await self._operations.run(prepared, viewer, request_id, _tags(have))
         except RequestRefused as refusal:
             raise HttpRefused(_request_error_status(accept), refusal.errors) from None
         extra = {"x-request-id": request_id}
@@ -150,6 +149,13 @@ class HttpEndpoint:
             raise refused(400, "The request body is not valid JSON in UTF-8.") from None
         except MalformedRequest as error:
             raise refused(400, str(error)) from None
+
+
+def _tags(have: str | None) -> frozenset[str]:
+    """The tags of an If-None-Match, weak ones too: an answer is the same byte for byte or another."""
+    if have is None:
+        return frozenset()
+    return frozenset(each.strip().removeprefix("W/").strip('"') for each in have.split(","))
 
 
 def _request_error_status(accept: Accept) -> int:
@@ -198,7 +204,8 @@ async def _send_json(
 ) -> None:
     raw = [
         _CONTENT_TYPE[accept.json or JSON],
-        (b"content-length", b"%d" % len(body)),
+        # A 304 may only tell the length that the 200 would have had.
+        *([(b"content-length", b"%d" % len(body))] if status != 304 else []),
         _VARY,
         *[(name.encode(), value.encode()) for name, value in headers.items()],
     ]

@@ -167,14 +167,7 @@ class Session:
             case "connection_init":
                 return self._init(message)
             case "ping":
-                payload = _optional_object(message, "payload")
-                return [
-                    Send(
-                        _encoded(
-                            {"type": "pong"} if payload is None else {"type": "pong", "payload": payload}
-                        )
-                    )
-                ]
+                return [_pong(_optional_object(message, "payload"))]
             case "pong":
                 _optional_object(message, "payload")
                 return []
@@ -226,6 +219,13 @@ class Session:
             return []  # it crossed our own `complete` on the way
         self.running.discard(id_)
         return [Stop(id_)]
+
+
+def _pong(payload: Mapping[str, Any] | None) -> Send:
+    try:
+        return Send(_encoded({"type": "pong"} if payload is None else {"type": "pong", "payload": payload}))
+    except TypeError:  # JSON is read to a greater depth than it is written
+        raise _ProtocolError(Close.BAD_REQUEST, "Invalid message: the payload is nested too deeply") from None
 
 
 def next_message(id_: str, payload: bytes) -> str:

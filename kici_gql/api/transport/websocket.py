@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -110,6 +110,7 @@ class _Connection:
         self._viewer: Viewer | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._mutations: set[asyncio.Task[None]] = set()
+        self._queries: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Timeout | None = None
         self._farewell: session.Shut | None = None
         self._at_end: list[Callable[[], None]] = []
@@ -130,7 +131,7 @@ class _Connection:
             self._process.gate.closed(self)
             for undo in self._at_end:
                 undo()
-            self._cancel_streams()
+            self._cancel(but=self._mutations)
             for _, leave in self._present.values():
                 leave(self._left_because)
             for task in self._tasks.values():
@@ -140,7 +141,7 @@ class _Connection:
 
     async def drain(self) -> None:
         """End the streams, let queries and mutations that are under way answer, say goodbye."""
-        self._cancel_streams()
+        self._cancel(but=self._mutations | self._queries)
         if answering := [task for task in self._tasks.values() if not task.done()]:
             await asyncio.wait(answering)
         self._end(Close.RESTARTING, _RESUME)
@@ -179,7 +180,7 @@ class _Connection:
         if self._farewell is not None:
             return
         self._farewell = session.Shut(code, reason)
-        self._cancel_streams()
+        self._cancel(but=self._mutations)
         if self._alarm is not None and not self._alarm.expired():
             self._alarm.reschedule(self._loop.time())
 
@@ -205,7 +206,7 @@ class _Connection:
 
     async def _shut(self, code: Close, reason: str) -> None:
         self._gone.set()
-        self._cancel_streams()
+        self._cancel(but=self._mutations)
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
 
     async def _authenticate(self, secret: str | None) -> list[Effect]:
@@ -241,9 +242,9 @@ class _Connection:
         else:
             task.cancel()
 
-    def _cancel_streams(self) -> None:
+    def _cancel(self, *, but: Collection[asyncio.Task[None]]) -> None:
         for task in self._tasks.values():
-            if task not in self._mutations:
+            if task not in but:
                 task.cancel()
 
     async def _operate(self, id_: str, request: GraphQLRequest) -> None:
@@ -258,6 +259,7 @@ class _Connection:
         finally:
             task = asyncio.current_task()
             self._mutations.discard(task)
+            self._queries.discard(task)
             if self._tasks.get(id_) is task:
                 del self._tasks[id_]
                 self._session.finished(id_)
@@ -279,8 +281,8 @@ class _Connection:
 
     async def _answer(self, id_: str, prepared: Prepared) -> None:
         task = asyncio.current_task()
-        if prepared.kind is OperationType.MUTATION and task is not None:
-            self._mutations.add(task)
+        assert task is not None, "an operation is a task"
+        (self._mutations if prepared.kind is OperationType.MUTATION else self._queries).add(task)
         result = await self._process.operations.run(prepared, self._known_viewer())
         await self._say(id_, session.next_message(id_, result.body))
 

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import orjson
 import pytest
 
 from kici_gql.actions import commands
 from kici_gql.api.engine.faults import RequestRefused, StreamBroken
+from kici_gql.api.engine.requests import GraphQLRequest
 from kici_gql.settings import Settings
 from kici_gql.tables import Command, CommandState, JobStatus, RunStatus, StepStatus, Workflow
 from tests.running import cluster, job_of, run_of, step_of, workflow_of
@@ -64,6 +66,25 @@ async def test_workflows(any_world: World) -> None:
     ) as frames:
         again = await take(frames)
         assert again["events"] == second["events"] + third["events"]
+
+
+async def test_null_and_nothing_are_two_variables(world: World) -> None:
+    home = await cluster(world)
+    query = """subscription ($s: Int) { runs { kind
+        events { ... on JobChanged { job { log(step: $s) { totalLines } } } } } }"""
+
+    async def subscribed(**variables: Any) -> Any:
+        prepared = world.operations.prepare(GraphQLRequest(query, None, variables))
+        return (await world.operations.subscribe(prepared, world.viewer())).pages()
+
+    async with aclosing(await subscribed(s=None)) as wrong, aclosing(await subscribed()) as right:
+        await anext(wrong)
+        await anext(right)
+        await home.report(run_of("r1", RunStatus.RUNNING, jobs=[job_of(status=JobStatus.RUNNING)]))
+        answer = orjson.loads((await anext(right)).payload)
+        assert "errors" not in answer
+        assert answer["data"]["runs"]["events"][1] == {"job": {"log": {"totalLines": 0}}}
+        assert "errors" in orjson.loads((await anext(wrong)).payload)
 
 
 async def test_runs(any_world: World) -> None:

@@ -153,6 +153,14 @@ def test_pings_are_answered_with_their_payload_at_any_time() -> None:
     assert say(ready(), type="pong") == []
 
 
+def test_a_payload_that_can_be_read_and_not_written_closes_with_4400() -> None:
+    deep = orjson.loads("[" * 400 + "]" * 400)
+    assert shut(say(Session(TransportOptions(), 0.0), type="ping", payload={"a": deep})) == (
+        Close.BAD_REQUEST,
+        "Invalid message: the payload is nested too deeply",
+    )
+
+
 def test_the_server_pings_in_its_own_rhythm() -> None:
     session = ready(ping_seconds=20)
     assert session.deadline == 20.0

@@ -49,7 +49,8 @@ class Compilations:
             self._seen = True
             return None
         coerced = executor.variable_values.coerced
-        key = tuple(coerced.get(name) for name in self._directive_variables)
+        # A variable of that name may be anything in another operation of the document, where no directive has it.
+        key = tuple(coerced.get(name) is True for name in self._directive_variables)
         if key not in self._variants:
             if len(self._variants) == _MAX_VARIANTS:
                 return None
