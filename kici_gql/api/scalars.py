@@ -1,5 +1,6 @@
 """Scalars of the API."""
 
+import re
 from datetime import UTC, datetime
 from typing import NewType
 
@@ -20,14 +21,16 @@ def _print_time(value: datetime | str) -> str:
     return events.iso(value)
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _parse_time(value: object) -> datetime:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None and moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+        if isinstance(value, str) and _RFC_3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise InvalidInput("not a DateTime", hint="Send ISO-8601 with an offset, such as 2026-01-31T12:00:00Z.")
+    raise InvalidInput("not a DateTime", hint="Send RFC 3339 with an offset, such as 2026-01-31T12:00:00Z.")
 
 
 def _parse_cursor(value: object) -> Cursor:
@@ -42,8 +45,11 @@ def _parse_cursor(value: object) -> Cursor:
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A time in UTC as ISO-8601 with microseconds, such as `2026-01-31T12:00:00.000000Z`.",
-        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+        description=(
+            "A time in UTC as ISO-8601 in the form of RFC 3339, with microseconds, such as `2026-01-31T12:00:00.000000Z`. "
+            "Any offset is taken."
+        ),
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339#section-5.6",
         serialize=_print_time,
         parse_value=_parse_time,
     ),

@@ -26,6 +26,7 @@ def test_times_are_read_in_any_offset() -> None:
     read: Any = TIME.parse_value
     assert read("2026-01-31T14:00:00+02:00") == NOON
     assert read(iso(NOON)) == NOON
+    assert read("2026-01-31 12:00:00.0000000z") == NOON
     assert read(NOON.astimezone(timezone(timedelta(hours=-5))).isoformat()) == NOON
 
 
@@ -36,6 +37,11 @@ def test_times_are_read_in_any_offset() -> None:
         "x",
         "2026-01-31",
         "2026-01-31T12:00:00",
+        "2026-W05-6T12:00:00Z",
+        "20260131T120000Z",
+        "2026-01-31X12:00:00Z",
+        "2026-01-31T12:00:00+00",
+        "2026-01-31T12:00:00+00:00:30",
         1,
         None,
         True,

@@ -29,7 +29,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from kici_gql.api.engine import faults
-from kici_gql.api.engine.compiled.cache import Compilations
+from kici_gql.api.engine.compiled.cache import Compilations, Room
 from kici_gql.api.engine.faults import FormattedError, RequestRefused
 from kici_gql.api.engine.limits import FragmentCycle, Limits, over_limits
 from kici_gql.errors import ErrorCode
@@ -51,7 +51,7 @@ class Operation:
     name: str | None
     shape: str = ""
     shape_variables: tuple[str, ...] = ()
-    compilations: Compilations = field(default_factory=lambda: Compilations(()))
+    compilations: Compilations = field(default_factory=lambda: Compilations((), Room()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +89,7 @@ class Documents:
         self._max_bytes = max_bytes
         self._known: OrderedDict[str, Document | list[FormattedError]] = OrderedDict()
         self._bytes = 0
+        self._room = Room()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -131,7 +132,7 @@ class Documents:
         errors = validate(self._schema, node, _RULES, max_errors=_MAX_REPORTED, hide_suggestions=True)
         if errors:
             return [faults.from_graphql(error, faults.VALIDATION_FAILED) for error in errors]
-        return Document(node, _operations(node))
+        return Document(node, _operations(node, self._room))
 
 
 def _too_much(message: str) -> FormattedError:
@@ -139,6 +140,8 @@ def _too_much(message: str) -> FormattedError:
 
 
 def _parse_error(error: GraphQLError, limits: Limits) -> FormattedError:
+    if "nested too deeply" in error.message:
+        return _too_much("The document nests too deeply to be parsed.")
     if error.message.endswith(
         "Parsing aborted."
     ):  # what graphql-core says when one of its own limits is reached
@@ -148,7 +151,7 @@ def _parse_error(error: GraphQLError, limits: Limits) -> FormattedError:
     return faults.from_graphql(error, faults.PARSE_FAILED)
 
 
-def _operations(document: DocumentNode) -> dict[str | None, Operation]:
+def _operations(document: DocumentNode, room: Room) -> dict[str | None, Operation]:
     fragments = {
         node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
     }
@@ -157,7 +160,7 @@ def _operations(document: DocumentNode) -> dict[str | None, Operation]:
         if isinstance(node, OperationDefinitionNode):
             name = node.name.value if node.name else None
             shape = _shape(node, fragments) if node.operation is OperationType.SUBSCRIPTION else ("", ())
-            compilations = Compilations(_directive_variables(document))
+            compilations = Compilations(_directive_variables(document), room)
             operations[name] = Operation(node.operation, name, *shape, compilations)
     return operations
 

@@ -1,6 +1,7 @@
 import pytest
 from graphql import OperationType
 
+from kici_gql.api.engine.compiled.cache import Compilations, Room
 from kici_gql.api.engine.documents import Documents, Operation
 from kici_gql.api.engine.faults import RequestRefused
 from kici_gql.api.engine.limits import Limits
@@ -112,3 +113,24 @@ def test_variables_below_the_root_field_are_named() -> None:
     fragment Root on Subscription { ticks(after: $a) { kind @skip(if: $b) ...Deep } }
     fragment Deep on Tick { cursor @include(if: $c) }"""
     assert shape(text).shape_variables == ("b", "c")
+
+
+def test_what_nests_too_deeply_is_said_to_do_so() -> None:
+    with pytest.raises(RequestRefused) as caught:
+        Documents(CORE, Limits()).get("{ hello(name: " + "[" * 250 + "]" * 250 + ") }")
+    [error] = caught.value.errors
+    assert error["message"] == "The document nests too deeply to be parsed."
+    assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+def test_generated_code_that_was_wanted_least_recently_makes_way() -> None:
+    room = Room(max_fields=10)
+    some, others = Compilations((), room), Compilations((), room)
+    for owner, variant, fields in ((some, "a", 4), (some, "b", 4)):
+        owner._variants[variant] = None  # noqa: SLF001 - as if it had been generated
+        room.take(owner, variant, fields)
+    room.use(some, "a")
+    others._variants["c"] = None  # noqa: SLF001
+    room.take(others, "c", 5)
+    assert list(some._variants) == ["a"]  # noqa: SLF001
+    assert room.fields == 9

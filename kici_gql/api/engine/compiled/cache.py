@@ -1,5 +1,6 @@
 """The generated code of one operation of a cached document."""
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from kici_gql.api.engine.executor import FrameExecutor
 
 _MAX_VARIANTS = 8
 _MAX_FAILURES = 20
+_MAX_FIELDS = 50_000  # some 25 MB
 
 
 class Hot(NamedTuple):
@@ -27,10 +29,31 @@ class Hot(NamedTuple):
     fixed: Mapping[int, dict[str, Any]]
 
 
+class Room:
+    """What all generated code may take up, in fields: the code that was wanted least recently makes way for more."""
+
+    def __init__(self, max_fields: int = _MAX_FIELDS) -> None:
+        self._max_fields = max_fields
+        self._kept: OrderedDict[tuple[Compilations, Hashable], int] = OrderedDict()
+        self.fields = 0
+
+    def use(self, owner: "Compilations", variant: Hashable) -> None:
+        self._kept.move_to_end((owner, variant))
+
+    def take(self, owner: "Compilations", variant: Hashable, fields: int) -> None:
+        self._kept[owner, variant] = fields
+        self.fields += fields
+        while self.fields > self._max_fields and len(self._kept) > 1:
+            (oldest, its_variant), freed = self._kept.popitem(last=False)
+            self.fields -= freed
+            oldest.forget(its_variant)
+
+
 class Compilations:
     """One variant for each set of values that the variables of @skip and @include have had, up to a few."""
 
-    def __init__(self, directive_variables: tuple[str, ...]) -> None:
+    def __init__(self, directive_variables: tuple[str, ...], room: Room) -> None:
+        self._room = room
         self.hot: Hot | None = None
         self.keepable = False
         """Whether the last answer was one that may be kept."""
@@ -54,8 +77,16 @@ class Compilations:
         if key not in self._variants:
             if len(self._variants) == _MAX_VARIANTS:
                 return None
-            self._variants[key] = self._compiled(schema, executor)
+            compiled = self._variants[key] = self._compiled(schema, executor)
+            self._room.take(self, key, 1 if compiled is None else len(compiled.slots))
+        else:
+            self._room.use(self, key)
         return self._variants[key]
+
+    def forget(self, variant: Hashable) -> None:
+        """Drop this code. Who still wants it has it generated anew."""
+        del self._variants[variant]
+        self.hot = None
 
     def judge(self, *, like: bool) -> None:
         """Note whether the code could give the answer."""
