@@ -162,3 +162,6 @@ async def test_alerts_of_some_severity(world: World, clock: Clock) -> None:
     assert event["alert"]["state"] == "RESOLVED"
     [event] = (await anext(open_only))["events"]
     assert event["__typename"] == "AlertRemoved"
+    for where, states in ((None, []), ({}, ["RESOLVED"])):
+        shown = (await anext(world.frames(query, where=where)))["snapshot"]["alerts"]
+        assert [each["state"] for each in shown] == states, "a filter that says nothing leaves nothing out"

@@ -24,12 +24,13 @@ class AlertView(LogView[AlertFrame]):
     topics = frozenset({Topic.ALERTS})
     frame = AlertFrame
 
-    def __init__(self, services: Services, org_id: str, where: tuple[Condition, ...]) -> None:
+    def __init__(self, services: Services, org_id: str, where: tuple[Condition, ...] | None) -> None:
         super().__init__(services, org_id, where)
-        self.where = where
+        self.where = where or ()
+        self._at_first = _UNRESOLVED if where is None else where
 
     def state(self, connection: Connection) -> AlertSnapshot:
-        conditions = clauses(tables.Alert, self.where or _UNRESOLVED)
+        conditions = clauses(tables.Alert, self._at_first)
         rows: list[Any] = list(fleet.whole(connection, tables.Alert, self.org_id, None, conditions))
         return AlertSnapshot(alerts=rows)
 

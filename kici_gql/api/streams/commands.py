@@ -33,10 +33,10 @@ class AskedView(LogView[CommandFrame]):
     topics = frozenset({Topic.COMMANDS})
     frame = CommandFrame
 
-    def __init__(self, services: Services, org_id: str, where: tuple[Condition, ...]) -> None:
+    def __init__(self, services: Services, org_id: str, where: tuple[Condition, ...] | None) -> None:
         super().__init__(services, org_id, where)
-        self.where = where or _OPEN
-        self.lasting = tuple(condition for condition in where if condition.field != "state")
+        self.where = _OPEN if where is None else where
+        self.lasting = tuple(condition for condition in self.where if condition.field != "state")
 
     def state(self, connection: Connection) -> CommandSnapshot:
         conditions = clauses(Command, self.where)

@@ -95,7 +95,9 @@ class Subscription:
         self, info: Info, org: Slug = "default", where: Alerts = None, after: Position = None
     ) -> AsyncIterable[AlertFrame]:
         org_id = info.context.require_org(org)
-        return Live(AlertView(info.context.services, org_id, conditions_of(where)), after)
+        return Live(
+            AlertView(info.context.services, org_id, None if where is None else conditions_of(where)), after
+        )
 
     @strawberry.subscription(description="Workflows and the health of their registries.")
     async def workflows(
@@ -173,7 +175,10 @@ it counts as gone as soon as its WebSocket or event stream ends without a goodby
     ) -> AsyncIterable[CommandFrame]:
         if connection_id is None:
             org_id = info.context.require_org(org)
-            return Live(AskedView(info.context.services, org_id, conditions_of(where)), after)
+            return Live(
+                AskedView(info.context.services, org_id, None if where is None else conditions_of(where)),
+                after,
+            )
         viewer = info.context.viewer
         auth.require(viewer, "orchestratorCompleteCommand")
         if where is not None:
