@@ -10,7 +10,7 @@ from typing import Any
 
 from kici_gql.actions import workflows
 from kici_gql.events import Event, EventType
-from kici_gql.rules import metrics
+from kici_gql.rules import merging, metrics
 from kici_gql.rules.metrics import NOTHING, Share
 from kici_gql.store import Tx, records, runs
 from kici_gql.tables import Job, Run, Step, Workflow
@@ -27,6 +27,7 @@ class Ledger:
     _shares: defaultdict[datetime, Share] = field(default_factory=lambda: defaultdict(Share))
     _queued: int = 0
     _running: int = 0
+    _turned: dict[str, int] = field(default_factory=dict)
     _triggered: dict[str, datetime] = field(default_factory=dict)
 
     def run(self, before: Run | None, row: Run) -> None:
@@ -35,6 +36,8 @@ class Ledger:
         self.tx.append(Event(EventType.RUN_CHANGED, records.state_of(row)))
         self._count(before, -1)
         self._count(row, 1)
+        if before is not None and merging.is_final(before.status) != merging.is_final(row.status):
+            self._turned[row.id] = -1 if merging.is_final(row.status) else 1
         # One that was announced may yet be refused: it counts when its orchestrator speaks of it.
         if row.workflow_id is not None and not row.status_by_server and _trigger(before) != _trigger(row):
             last = self._triggered.get(row.workflow_id, row.queued_at)
@@ -44,6 +47,8 @@ class Ledger:
         """A job is new or has changed."""
         self.jobs.append(row)
         self.tx.append(Event(EventType.JOB_CHANGED, records.state_of(row) | {"run": _about(run)}))
+        if merging.is_final(run.status):
+            return
         was = metrics.job_share(None if before is None else before.status)
         now = metrics.job_share(row.status)
         self._queued += now[0] - was[0]
@@ -56,6 +61,7 @@ class Ledger:
 
     def close(self) -> None:
         """Write everything, parents first."""
+        self._count_turned()
         for prepared, rows in ((runs.RUNS, self.runs), (runs.JOBS, self.jobs), (runs.STEPS, self.steps)):
             self.tx.later(prepared, [prepared.row_of(row) for row in rows])
         connection, org_id = self.tx.connection, self.tx.org_id
@@ -68,6 +74,15 @@ class Ledger:
             records.by_ids(connection, Workflow, org_id, self._triggered) if self._triggered else ()
         ):
             workflows.triggered(self.tx, workflow, self._triggered[workflow.id])
+
+    def _count_turned(self) -> None:
+        """Jobs of a run that has ended neither wait nor run, whatever was last heard of them: KiCI leaves them as they were."""
+        if not self._turned:
+            return
+        for run_id, status, number in runs.jobs_by_status(self.tx.connection, self._turned):
+            queued, running = metrics.job_share(status)
+            self._queued += self._turned[run_id] * queued * number
+            self._running += self._turned[run_id] * running * number
 
     def _count(self, row: Run | None, sign: int) -> None:
         if row is not None:

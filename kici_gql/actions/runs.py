@@ -72,7 +72,7 @@ def _known_steps(
         if each.run_id in known
         for job in each.jobs
         if (known[each.run_id].id, job.job_id) in jobs
-        if job.steps or (job.status is not None and merging.is_final(job.status))
+        if job.steps or job.completed_at or (job.status is not None and merging.is_final(job.status))
     ]
     steps: defaultdict[str, dict[int, Step]] = defaultdict(dict)
     for step in runs.steps_of(tx.connection, ids) if ids else ():
@@ -122,9 +122,9 @@ def _merge_run(
     workflow: Workflow | None,
     at: int,
 ) -> Run:
-    columns = _run_columns(told, workflow)
+    columns, jobs = _run_columns(told, workflow), told.job_count or 0
     if row is None:
-        merged = merging.merge({}, {}, columns, at)
+        merged = merging.merge({}, {}, columns, at, jobs)
         new = made(Run, **(_blank(ledger.tx, cluster_id, told.run_id) | merged))
         new = turned(new, _derived(new))
         ledger.run(None, new)
@@ -133,7 +133,7 @@ def _merge_run(
     overruled = row.status_by_server and columns["status"] is not None
     if overruled:  # whatever the orchestrator says of it outweighs what we thought
         state["status"] = None
-    changes = merging.merge(state, row.stamps, columns, at)
+    changes = merging.merge(state, row.stamps, columns, at, jobs)
     if overruled:
         ours = {name: None for name in ("completed_at", "failure_reason") if name not in row.stamps}
         changes = ours | changes | {"status": columns["status"], "status_by_server": False}
@@ -270,7 +270,6 @@ def _merge_step(
         ledger.steps.append(new)
         return new
     if row is None:
-        status = _end_of(job) if over else StepStatus.PENDING
         new = made(
             Step,
             id=new_id(Prefix.STEP, ledger.tx.now),
@@ -278,10 +277,11 @@ def _merge_step(
             job_id=job.id,
             run_id=job.run_id,
             number=told.number,
-            **({"name": f"step {told.number}", "status": status, "stamps": {}} | changes),
+            **({"name": f"step {told.number}", "status": StepStatus.PENDING, "stamps": {}} | changes),
         )
     else:
         new = turned(row, changes)
+    new = turned(new, _end_with(job, new) if over else {})
     new = turned(new, {"duration_ms": _duration(new)})
     ledger.step(run, new)
     return new
@@ -305,15 +305,28 @@ def _end_of(job: Job) -> StepStatus:
 
 
 def _close_steps(ledger: Ledger, run: Run, job: Job, steps: Iterable[Step]) -> None:
-    """Steps of a job that has ended have ended too, and a crashed runner never says so.
-
-    No stamp is left: should the step's own end arrive late, it counts, and not what we concluded. For the same
-    reason a conclusion is drawn anew when the job turns out to have ended otherwise.
-    """
+    """Steps of a job that has ended have ended too, and a crashed runner never says so."""
     if not merging.is_final(job.status):
         return
     for step in sorted(steps, key=lambda each: each.number):
-        concluded = "status" not in step.stamps
-        if step.status is not _end_of(job) if concluded else not merging.is_final(step.status):
-            stamps = {name: at for name, at in step.stamps.items() if name != "status"}
-            ledger.step(run, turned(step, {"status": _end_of(job), "stamps": stamps}))
+        end = _end_with(job, step)
+        if any(getattr(step, name) != value for name, value in end.items()):
+            new = turned(step, end)
+            ledger.step(run, turned(new, {"duration_ms": _duration(new)}))
+
+
+def _end_with(job: Job, step: Step) -> dict[str, Any]:
+    """How a step of a job that has ended has ended itself, which is the job's word unless the step has its own.
+
+    What we conclude leaves no stamp: should the step's own end arrive late, it counts. For the same reason a
+    conclusion is drawn anew when the job turns out to have ended otherwise.
+    """
+    own = "status" in step.stamps and merging.is_final(step.status)
+    ended = step.completed_at if "completed_at" in step.stamps else None
+    if own:
+        return {"completed_at": ended}
+    return {
+        "status": _end_of(job),
+        "completed_at": ended or job.completed_at,
+        "stamps": {name: at for name, at in step.stamps.items() if name != "status"},
+    }

@@ -10,7 +10,7 @@ from kici_gql.actions.commands import Wish
 from kici_gql.actions.perform import Action, Call, Done, Result, perform
 from kici_gql.actions.surfaces import require_write
 from kici_gql.errors import Conflict, NotFound, VersionConflict
-from kici_gql.rules import merging
+from kici_gql.rules import merging, metrics
 from kici_gql.rules import workflows as rules
 from kici_gql.rules.reports import check_count, check_unique
 from kici_gql.rules.run_reports import MAX_INPUTS
@@ -106,11 +106,14 @@ async def delete(
 
 
 async def cancel(call: Call, run_id: str, force: bool, idempotency_key: str | None) -> Done:
-    """Ask for a run's end. Answers `run_id` and `command_id`. Raises NotFound, Conflict for a run that has ended."""
+    """Ask for a run's end. Answers `run_id` and `command_id`.
+
+    Raises NotFound, Conflict for a run that has ended with all of its jobs.
+    """
 
     def work(tx: Tx) -> Result:
         run = _run(tx, run_id)
-        if merging.is_final(run.status):
+        if merging.is_final(run.status) and not _works(tx, run):
             raise Conflict(
                 f"the run has ended: {run.status}", hint="There is nothing to cancel.", path=["runId"]
             )
@@ -188,6 +191,12 @@ def _workflow(tx: Tx, workflow_id: str, expected_version: int | None) -> Workflo
             f"the workflow has version {row.revision} by now", current_id=row.id, hint="Read it again."
         )
     return row
+
+
+def _works(tx: Tx, run: Run) -> bool:
+    """Whether an agent still works for it: a run that failed may have jobs that go on."""
+    counted = runs.jobs_by_status(tx.connection, [run.id])
+    return any(status in metrics.RUNNING for _, status, _ in counted)
 
 
 def _run(tx: Tx, run_id: str) -> Run:

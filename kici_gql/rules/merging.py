@@ -3,12 +3,15 @@
 Status is ranked: it only moves forward, and among equal ranks the later word wins. Every other column belongs to the
 report that spoke of it last, by the orchestrator's own clock; a report that is silent about a column changes nothing.
 Both are joins: merging in any order, and merging twice, gives the same.
+
+A run can get jobs while it goes on: KiCI builds a workflow to learn its jobs, and says `success` when that first job is
+done. So a status counts for the jobs it knew of, and an end gives way to a later word that knows of more jobs.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from kici_gql.tables import JobStatus, RunStatus, StepStatus
 
@@ -22,6 +25,10 @@ _JOB = {
 }
 _STEP = {StepStatus.PENDING: 0, StepStatus.RUNNING: 1}
 FINAL = 4
+JOBS = "jobs"
+"""The stamp that says how many jobs the known status counts for."""
+
+_OF_THE_END = ("completed_at", "duration_ms", "failure_reason")
 
 _BY_KIND: dict[type[StrEnum], Mapping[Any, int]] = {RunStatus: _RUN, JobStatus: _JOB, StepStatus: _STEP}
 
@@ -41,16 +48,28 @@ def millis(moment: datetime) -> int:
 
 
 def merge(
-    known: Mapping[str, Any], stamps: Mapping[str, int], told: Mapping[str, Any], at: int
+    known: Mapping[str, Any], stamps: Mapping[str, int], told: Mapping[str, Any], at: int, jobs: int = 0
 ) -> dict[str, Any]:
-    """Columns that change, `stamps` among them, when a report of time `at` (ms) tells `told`; empty when none does."""
+    """Columns that change, `stamps` among them, when a report of time `at` (ms) tells `told`; empty when none does.
+
+    `jobs` is how many jobs the report's status counts for; 0 where nobody said.
+    """
     changes: dict[str, Any] = {}
     marks = dict(stamps)
+    before = _word(known.get("status"), marks.get("status", -1), marks.get(JOBS, 0))
+    word = _word(told.get("status"), at, jobs)
+    if _goes_on(before, word):
+        changes = {column: None for column in _OF_THE_END if known.get(column) is not None}
+        marks = {column: mark for column, mark in marks.items() if column not in _OF_THE_END}
+    elif _goes_on(word, before):
+        told = {column: value for column, value in told.items() if column not in _OF_THE_END}
+    if word is not None and jobs and _outweighs(word, before):
+        marks[JOBS] = jobs
     for column, value in told.items():
         if value is None:
             continue
         if column == "status":
-            wins = _status_wins(known.get("status"), marks.get("status", -1), value, at)
+            wins = word is not None and _outweighs(word, before)
         else:
             wins = (at, _key(value)) > (marks.get(column, -1), _key(known.get(column)))
         if wins:
@@ -62,10 +81,35 @@ def merge(
     return changes
 
 
-def _status_wins(known: StrEnum | None, stamp: int, value: StrEnum, at: int) -> bool:
-    if known is None or stamp < 0:  # nobody but the server has spoken of it yet
+class _Word(NamedTuple):
+    """What a report says of how it goes."""
+
+    jobs: int
+    rank: int
+    at: int
+    status: StrEnum
+
+
+def _word(status: StrEnum | None, at: int, jobs: int) -> _Word | None:
+    """None where nobody but the server has spoken of it yet."""
+    return None if status is None or at < 0 else _Word(jobs, rank(status), at, status)
+
+
+def _goes_on(end: _Word | None, word: _Word | None) -> bool:
+    """Whether `end` was not the end, because of `word`. Both must say so: the count alone can shrink for other reasons."""
+    if end is None or word is None or end.rank != FINAL or word.rank == FINAL:
+        return False
+    return word.jobs > end.jobs and word.at > end.at
+
+
+def _outweighs(word: _Word, before: _Word | None) -> bool:
+    if before is None or _goes_on(before, word):
         return True
-    return (rank(value), at, value) > (rank(known), stamp, known)
+    if FINAL in {word.rank, before.rank}:
+        return (word.rank, word.at, word.status) > (before.rank, before.at, before.status) and not _goes_on(
+            word, before
+        )
+    return word > before
 
 
 def _key(value: Any) -> str:

@@ -55,7 +55,7 @@ RUNNING = frozenset({JobStatus.RUNNING, JobStatus.RECOVERING, JobStatus.CANCELLI
 
 
 def job_share(status: JobStatus | None) -> tuple[int, int]:
-    """What a job counts for: (queued, running)."""
+    """What a job of a run that goes on counts for: (queued, running)."""
     return int(status in WAITING), int(status in RUNNING)
 
 

@@ -125,6 +125,7 @@ class Run(Protocol):
     started_at: datetime | None
     completed_at: datetime | None
     duration_ms: int | None
+    job_count: int | None
 
     @property
     def jobs(self) -> Sequence[Job]: ...
@@ -277,6 +278,8 @@ def _check_run(run: Run, path: Sequence[str | int]) -> None:
         if value is not None:
             check_text(value, [*path, name], MAX_MESSAGE, empty=True)
     _check_times(run, path)
+    if run.job_count is not None:
+        check_number(run.job_count, [*path, "jobCount"])
     if len(run.jobs) > MAX_JOBS:
         raise LimitExceeded("too many jobs", hint=f"Send at most {MAX_JOBS} a run.", path=[*path, "jobs"])
     _check_once([job.job_id for job in run.jobs], "jobId", [*path, "jobs"])

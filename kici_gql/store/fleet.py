@@ -60,18 +60,25 @@ def cluster_pending(connection: Connection, org_id: str, name: str) -> Cluster |
 
 
 def cluster_of_key(connection: Connection, org_id: str, key: str | None) -> Cluster | None:
-    """The cluster whose orchestrators all share this internal id, or whose own id it is, whatever it is called."""
+    """The cluster whose eldest orchestrators have this internal id, or whose own id it is, whatever it is called.
+
+    A stranger that came later under the same name does not take it from them.
+    """
     return None if key is None else fetch_one(connection, _cluster_of_key(), Cluster, org_id=org_id, key=key)
 
 
 @cache
 def _cluster_of_key() -> Select[Any]:
     key: Any = bindparam("key")
-    ours = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key == key)
-    others = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key != key)
-    shared = and_(_cluster.c.id.in_(ours), _cluster.c.id.not_in(others))
+    elder = _orchestrator.alias("elder")
+    stranger = select(elder.c.id).where(
+        elder.c.cluster_id == _orchestrator.c.cluster_id,
+        elder.c.id < _orchestrator.c.id,
+        elder.c.cluster_key != key,
+    )
+    ours = select(_orchestrator.c.cluster_id).where(_orchestrator.c.cluster_key == key, ~stranger.exists())
     query = select(_cluster).where(
-        _cluster.c.org_id == bindparam("org_id"), or_(_cluster.c.id == key, shared)
+        _cluster.c.org_id == bindparam("org_id"), or_(_cluster.c.id == key, _cluster.c.id.in_(ours))
     )
     return query.order_by(_cluster.c.id).limit(1)
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from kici_gql.store.prepared import prepared_upsert
 from kici_gql.store.records import fetch_all, fetch_one, listed
-from kici_gql.tables import Job, JobFigures, LogChunk, Run, RunBucket, RunStatus, Step, table_of
+from kici_gql.tables import Job, JobFigures, JobStatus, LogChunk, Run, RunBucket, RunStatus, Step, table_of
 
 _run = table_of(Run)
 _job = table_of(Job)
@@ -63,6 +63,19 @@ def jobs_of(connection: Connection, run_ids: Collection[str]) -> dict[tuple[str,
 
 
 _JOBS_OF = select(_job).where(_job.c.run_id.in_(listed("run_ids")))
+
+
+def jobs_by_status(connection: Connection, run_ids: Collection[str]) -> Sequence[tuple[str, JobStatus, int]]:
+    """How many jobs of each status these runs have: (run id, status, jobs)."""
+    found = connection.execute(_JOBS_BY_STATUS, {"run_ids": sorted(run_ids)})
+    return [(run_id, status, number) for run_id, status, number in found]
+
+
+_JOBS_BY_STATUS = (
+    select(_job.c.run_id, _job.c.status, func.count())
+    .where(_job.c.run_id.in_(listed("run_ids")))
+    .group_by(_job.c.run_id, _job.c.status)
+)
 
 
 def steps_of(connection: Connection, job_ids: Collection[str]) -> Sequence[Step]:

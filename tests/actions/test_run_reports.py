@@ -113,7 +113,8 @@ async def figures_are_right(world: World) -> None:
     }
     assert {start: figures for start, figures in kept.items() if any(figures)} == counted
     await answers_are_right(world, counted)
-    jobs = [row.status for row in await world.rows(Job)]
+    active = {row.id for row in await world.rows(Run) if row.status not in {"SUCCESS", "FAILED", "CANCELLED"}}
+    jobs = [row.status for row in await world.rows(Job) if row.run_id in active]
     [figures] = await world.rows(JobFigures) or [JobFigures(org_id="", queued=0, running=0)]
     assert figures.queued == sum(status in {"PENDING", "QUEUED"} for status in jobs)
     assert figures.running == sum(status in {"RUNNING", "RECOVERING", "CANCELLING"} for status in jobs)
@@ -155,6 +156,53 @@ async def test_steps_end_with_their_job_and_a_late_word_of_their_own_counts(any_
     assert await statuses() == ["SUCCESS", "FAILED", "SKIPPED"]
     await home.report(run_of(at=moment(10), jobs=[job_of(status=JobStatus.CANCELLED)]))
     assert await statuses() == ["SUCCESS", "CANCELLED", "SKIPPED"]
+
+
+async def test_a_step_that_ends_with_its_job_ends_when_it_does(any_world: World) -> None:
+    home = await cluster(any_world)
+    steps = [step_of(0, StepStatus.RUNNING, started_at=moment(1)), step_of(1, StepStatus.SKIPPED)]
+    await home.report(run_of(at=moment(1), jobs=[job_of(status=JobStatus.RUNNING, steps=steps)]))
+    await home.report(run_of(at=moment(9), jobs=[job_of(status=JobStatus.FAILED, completed_at=moment(4))]))
+    [one, two] = sorted(await any_world.rows(Step), key=lambda row: row.number)
+    assert (one.completed_at, one.duration_ms) == (moment(4), 3000)
+    assert two.completed_at is None
+    late = [step_of(0, StepStatus.SUCCESS, completed_at=moment(3))]
+    await home.report(run_of(at=moment(2), jobs=[job_of(steps=late)]))
+    [one, _] = sorted(await any_world.rows(Step), key=lambda row: row.number)
+    assert (one.status, one.completed_at, one.duration_ms) == (StepStatus.SUCCESS, moment(3), 2000)
+
+
+async def test_a_run_goes_on_when_its_first_job_was_only_the_build(any_world: World) -> None:
+    """So says KiCI 0.1.24 of a workflow that it must build before it knows its jobs."""
+    home = await cluster(any_world)
+    build = job_of("build", JobStatus.SUCCESS)
+    end: dict[str, Any] = {"completed_at": moment(3), "duration_ms": 3000}
+    await home.report(run_of(status=RunStatus.RUNNING, at=moment(1), job_count=1, started_at=moment(0)))
+    await home.report(run_of(status=RunStatus.SUCCESS, at=moment(3), job_count=1, jobs=[build], **end))
+    await figures_are_right(any_world)
+    more = [build, job_of("test", JobStatus.PENDING)]
+    await home.report(run_of(status=RunStatus.RUNNING, at=moment(3.03), job_count=2, jobs=more))
+    [run] = await any_world.rows(Run)
+    assert (run.status, run.completed_at, run.duration_ms) == (RunStatus.RUNNING, None, None)
+    await figures_are_right(any_world)
+    end = {"completed_at": moment(9), "duration_ms": 9000}
+    await home.report(run_of(status=RunStatus.SUCCESS, at=moment(9), job_count=2, **end))
+    [run] = await any_world.rows(Run)
+    assert (run.status, run.completed_at, run.duration_ms) == (RunStatus.SUCCESS, moment(9), 9000)
+    await figures_are_right(any_world)
+
+
+async def test_jobs_of_a_run_that_ended_do_not_wait(any_world: World) -> None:
+    """A cancelled run's orchestrator never says what became of the jobs that it had not begun."""
+    home = await cluster(any_world)
+    jobs = [job_of("one", JobStatus.QUEUED), job_of("two", JobStatus.RUNNING)]
+    await home.report(run_of(status=RunStatus.RUNNING, at=moment(1), jobs=jobs))
+    [figures] = await any_world.rows(JobFigures)
+    assert (figures.queued, figures.running) == (1, 1)
+    await home.report(run_of(status=RunStatus.CANCELLED, at=moment(2)))
+    await home.report(run_of(at=moment(3), jobs=[job_of("three", JobStatus.QUEUED)]))
+    [figures] = await any_world.rows(JobFigures)
+    assert (figures.queued, figures.running) == (0, 0)
 
 
 async def answers_are_right(world: World, counted: Mapping[datetime, Sequence[int]]) -> None:
@@ -244,6 +292,7 @@ async def test_a_run_is_a_trigger_of_its_workflow_whenever_that_becomes_known(an
         (run_of("x" * 129), "runs.0.runId"),
         (run_of(branch="a\0b"), "runs.0.branch"),
         (run_of(duration_ms=-1), "runs.0.durationMs"),
+        (run_of(job_count=-1), "runs.0.jobCount"),
         (run_of(jobs=[job_of("a"), job_of("a")]), "runs.0.jobs"),
         (run_of(jobs=[job_of(steps=[step_of(1), step_of(1)])]), "runs.0.jobs.0.steps"),
         (run_of(jobs=[job_of(steps=[step_of(-2)])]), "runs.0.jobs.0.steps.0.number"),

@@ -54,6 +54,41 @@ def test_a_status_never_goes_back(told: list[tuple[int, dict[str, Any]]]) -> Non
             assert merging.rank(known["status"]) >= merging.rank(before)
 
 
+GROWING = st.lists(st.tuples(st.sampled_from(RunStatus), st.integers(0, 1)), max_size=6)
+
+
+@given(GROWING, st.data())
+def test_an_end_that_more_jobs_came_after_was_none(
+    steps: list[tuple[RunStatus, int]], data: st.DataObject
+) -> None:
+    """However reports of a run that gets more and more jobs arrive."""
+    told: list[tuple[int, dict[str, Any], int]] = []
+    jobs = 1
+    for at, (status, more) in enumerate(steps):
+        jobs += more
+        told.append((at, {"status": status, "duration_ms": at if merging.is_final(status) else None}, jobs))
+
+    def grown(reports: list[tuple[int, dict[str, Any], int]]) -> dict[str, Any]:
+        known: dict[str, Any] = {"stamps": {}}
+        for at, columns, jobs in reports:
+            known |= merging.merge(known, known["stamps"], columns, at, jobs)
+        return {name: value for name, value in known.items() if value is not None}
+
+    state = grown(data.draw(st.permutations(told)))
+    assert state == grown(told)
+    if told:
+        last = max(jobs for _, _, jobs in told)
+        ranks = [merging.rank(columns["status"]) for _, columns, jobs in told if jobs == last]
+        assert merging.rank(state["status"]) == max(ranks)
+        assert merging.is_final(state["status"]) == (state.get("duration_ms") is not None)
+
+
+def test_an_end_outlives_an_earlier_word_of_more_jobs() -> None:
+    """A placeholder may give way to fewer jobs than were counted with it."""
+    known = merging.merge({}, {}, {"status": RunStatus.RUNNING}, 5, 3)
+    assert merging.merge(known, known["stamps"], {"status": RunStatus.SUCCESS}, 6, 2)["status"] == "SUCCESS"
+
+
 def test_what_a_report_is_silent_about_stays() -> None:
     known = {"branch": "main", "status": RunStatus.RUNNING}
     assert merging.merge(known, {"branch": 5, "status": 5}, {"branch": None, "status": None}, 9) == {}

@@ -153,6 +153,12 @@ class RunReportInput:
     duration_ms: int | None = strawberry.field(
         default=None, description=f"How long it took, in ms. {_SILENT}"
     )
+    job_count: int | None = strawberry.field(
+        default=None,
+        description=(
+            "How many jobs it has by now. A later status that comes with more jobs than the end came with continues the run."
+        ),
+    )
     jobs: list[JobReportInput] = strawberry.field(
         default_factory=list, description=f"Its jobs. At most {rules.MAX_JOBS}."
     )

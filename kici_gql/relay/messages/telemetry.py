@@ -72,6 +72,7 @@ class Run:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     duration_ms: int | None = None
+    job_count: int | None = None
     jobs: list[Job] = field(default_factory=list)
     extra: Body = field(default_factory=dict)
 
@@ -129,7 +130,10 @@ RUN_FIELDS: Fields = {
     "startedAt": Field("queued_at", values.moment),
     "completedAt": Field("completed_at", values.moment),
     "durationMs": Field("duration_ms", values.number),
+    "jobCount": Field("job_count", values.number),
 }
+PUSHED_BY = "triggerActorUsername"
+"""Who pushed the commit, in whose name nobody asked for the run."""
 JOB_FIELDS: Fields = {
     "jobName": Field("name", values.name),
     "status": Field("status", lambda value: status_of(JobStatus, value)),
@@ -153,14 +157,22 @@ def _listed(labels: tuple[str, ...] | None) -> list[str] | None:
 
 def _run(body: Body, run_id: str, at: datetime | None) -> Run:
     told: dict[str, Any] = values.take(body, RUN_FIELDS)
+    told["triggered_by"] = told["triggered_by"] or values.name(body.get(PUSHED_BY))
     # The wire's startedAt is when the run was created: a pending run has one too.
     started_at = None if told["status"] in _NOT_STARTED else told["queued_at"]
-    extra = values.rest(body, RUN_FIELDS, "runId", "jobs", "timestamp")
+    extra = values.rest(body, RUN_FIELDS, "runId", "jobs", "timestamp", PUSHED_BY)
     return Run(run_id=run_id, at=at, started_at=started_at, extra=extra, **told)
+
+
+def _job_name(body: Body, job_id: str) -> str | None:
+    """An orchestrator that does not know a job's name puts the id in its place; the name may have been told before."""
+    name = values.name(body.get("jobName"))
+    return None if name == job_id else name
 
 
 def _job(body: Body, job_id: str) -> Job:
     told: dict[str, Any] = values.take(body, JOB_FIELDS)
+    told["name"] = _job_name(body, job_id)
     extra = values.rest(body, JOB_FIELDS, "runId", "jobId", "timestamp")
     return Job(job_id=job_id, extra=extra, **told)
 
@@ -197,7 +209,7 @@ def read_step_status(body: Body) -> Run | None:
         step.started_at = at
     elif step.status not in {None, StepStatus.PENDING}:
         step.completed_at = at
-    job = Job(job_id=job_id, name=values.name(body.get("jobName")), steps=[step])
+    job = Job(job_id=job_id, name=_job_name(body, job_id), steps=[step])
     return Run(run_id=run_id, at=at, jobs=[job])
 
 

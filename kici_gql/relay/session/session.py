@@ -39,7 +39,7 @@ from kici_gql.relay.messages.notices import (
 )
 from kici_gql.relay.messages.requests import Request
 from kici_gql.relay.messages.telemetry import REPLAYED_AT, Lines, Replay, Run
-from kici_gql.relay.session.effects import Amend, Authenticate, Effect, Introduce, Send, Settle, Shut
+from kici_gql.relay.session.effects import Amend, Authenticate, Effect, Introduce, Refit, Send, Settle, Shut
 from kici_gql.relay.session.holding import Holding
 from kici_gql.relay.session.knowledge import Knowledge
 from kici_gql.relay.session.polls import Poll, Polls, question
@@ -54,6 +54,8 @@ MAX_ROUTING_KEYS = 1000
 MAX_MISPLACED = 1000
 REGISTRY_SETTLES_SECONDS = 5.0
 """A push changes registrations a moment after it started runs."""
+FLEET_SETTLES_SECONDS = 3.0
+"""Where one agent has come or gone, others do too: an orchestrator that started is joined by its agents one by one."""
 _TOUCHED = {".backends.": Poll.BACKENDS, ".event-dlq.": Poll.DEAD_LETTERS}
 """What a request of this kind changes; the others change registrations or runs."""
 
@@ -168,7 +170,9 @@ class Session:
         """The orchestrator is entered: acknowledge it, and let through what was held."""
         self.state = State.READY
         self._polls.start(now)
+        self._polls.activity(now)
         self._polls.asked(Poll.DIAGNOSTICS, now)
+        self._polls.soon(Poll.DIAGNOSTICS, now, FLEET_SETTLES_SECONDS)
         acks: list[Effect] = [self._ack(each) for each in self._unacknowledged]
         self._unacknowledged.clear()
         return self._after([*acks, *self._knowledge.first_beat(), *self.holding.release()], now)
@@ -343,6 +347,8 @@ class Session:
         return []
 
     def _told(self, message: Run | Lines | Replay | JobContext, now: float) -> list[Effect]:
+        if isinstance(message, Lines):
+            self._polls.activity(now)
         if isinstance(message, Run) and message.at != REPLAYED_AT:
             self._polls.activity(now)
             self._polls.soon(Poll.DIAGNOSTICS, now)
@@ -372,7 +378,11 @@ class Session:
             self._polls.drop(key)
         if body is None:
             return self._knowledge.beat_without_news() if key is Poll.DIAGNOSTICS else []
-        return self._knowledge.told(key, body)
+        effects = self._knowledge.told(key, body)
+        if any(isinstance(effect, Refit) for effect in effects):
+            self._polls.activity(now)
+            self._polls.soon(Poll.DIAGNOSTICS, now, FLEET_SETTLES_SECONDS)
+        return effects
 
     def _ask_after(self, request: Request, now: float) -> None:
         """What a change touched is asked again at once."""

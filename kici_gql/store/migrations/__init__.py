@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0008"  # the newest revision in versions/
+HEAD = "0009"  # the newest revision in versions/
 _LOCK = 0x6B696369  # any number, as long as every kici_gql process takes the same
 
 
