@@ -96,6 +96,18 @@ USUAL_ANSWERS: Mapping[str, Frame] = {
     "dashboard.backends.list": answers("backends", "dashboard.backends.list.response")[0],
     "dashboard.event-dlq.count": answers("lists", "dashboard.event-dlq.count.response")[0],
 }
+ENVIRONMENT_ANSWERS: Mapping[str, Frame] = {
+    "dashboard.environments.list": answers("lists", "dashboard.environments.list.response")[1],
+    "dashboard.environments.get": answers("lists", "dashboard.environments.get.response")[-1],
+    "dashboard.environments.bindings.list": answers("lists", "dashboard.environments.bindings.list.response")[
+        0
+    ],
+    "dashboard.environments.variables.list": {
+        "type": "dashboard.environments.variables.list.response",
+        "variables": [{"key": "REGION", "value": "canary-7f", "locked": False}],
+    },
+}
+"""What is asked to see the environments of a cluster. No variables were recorded."""
 
 
 @dataclass

@@ -37,7 +37,7 @@ from kici_gql.tables import (
 )
 from tests.relay.dialect import to_09
 from tests.relay.live import SECONDS, Link, Relay
-from tests.relay.recorded import DIAGNOSTICS, USUAL_ANSWERS, answers, frames
+from tests.relay.recorded import DIAGNOSTICS, ENVIRONMENT_ANSWERS, USUAL_ANSWERS, answers, frames
 from tests.world import Clock, World, secret_of
 
 HEARTBEAT = {"type": "heartbeat", "timestamp": 1795440185955}
@@ -438,14 +438,21 @@ async def test_settings_are_asked_for_the_moment_they_are_wanted(relay: Relay) -
     async with relay.link() as link:
         [cluster] = await world.rows(Cluster)
         org_id = world.viewer().org_id
-        link.answers["dashboard.environments.list"] = answers(
-            "lists", "dashboard.environments.list.response"
-        )[1]
+        link.answers |= ENVIRONMENT_ANSWERS
         link.answers["dashboard.event-dlq.list"] = next(
             each for each in answers("lists", "dashboard.event-dlq.list.response") if each["items"]
         )
         told = await relay.surfaces.read(org_id, cluster.id, Surface.ENVIRONMENTS)
-        assert [item["name"] for item in told.document["items"]] == ["production"]
+        [production] = told.document["items"]
+        assert production == {
+            "name": "production",
+            "type": "fixed",
+            "globPattern": None,
+            "enabled": True,
+            "protectionRules": [],
+            "variableNames": ["REGION"],
+            "secretScopes": [],
+        }
         letters = await relay.surfaces.read(org_id, cluster.id, Surface.DEAD_LETTERS)
         assert letters.document["items"]
         assert all("payload" not in item for item in letters.document["items"])

@@ -11,7 +11,7 @@ from kici_gql.actions.surfaces import Surfaces
 from kici_gql.errors import Unavailable
 from kici_gql.tables import Cluster, Orchestrator, Question, Surface
 from tests.relay.live import Link, Relay
-from tests.relay.recorded import answers
+from tests.relay.recorded import ENVIRONMENT_ANSWERS, answers
 from tests.world import connecting
 
 ENVIRONMENTS = answers("lists", "dashboard.environments.list.response")[1]
@@ -63,7 +63,7 @@ async def test_another_process_is_answered_as_the_own_one_is(relay: Relay, elsew
 
 async def test_many_ask_at_once_and_each_gets_its_own_answer(relay: Relay, elsewhere: Surfaces) -> None:
     async with relay.link() as link:
-        link.answers[ASKING] = ENVIRONMENTS
+        link.answers |= ENVIRONMENT_ANSWERS
         link.answers["dashboard.environments.secrets.list"] = answers(
             "lists", "dashboard.environments.secrets.list.response"
         )[0]

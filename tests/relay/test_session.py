@@ -21,6 +21,7 @@ from kici_gql.relay.session.effects import (
     Send,
     Settle,
 )
+from kici_gql.relay.session.polls import ACTIVE_SECONDS
 from kici_gql.relay.session.session import MAX_MISPLACED, SILENT_SECONDS, Session, State
 from tests.relay.recorded import AUTH, DIAGNOSTICS, REGISTER, USUAL_ANSWERS, Player, ready
 
@@ -395,6 +396,28 @@ def test_a_nack_refuses_the_question_and_is_never_answered() -> None:
 # ── Polls ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def settled() -> Player:
+    """One whose start is long ago."""
+    player = ready()
+    player.wait(ACTIVE_SECONDS + 30)
+    player.sent.clear()
+    return player
+
+
+def test_agents_that_come_back_after_their_orchestrator_are_seen_within_seconds() -> None:
+    player = ready()
+    player.wait(3.1)
+    more = json.loads(json.dumps(DIAGNOSTICS))
+    more["agents"].append(more["agents"][0] | {"agentId": "late"})
+    player.answers["dashboard.diagnostics"] = more
+    player.wait(10.1)
+    more["agents"].append(more["agents"][0] | {"agentId": "later"})
+    player.wait(3.1)
+    fitted = [{agent.agent_id for agent in each.inventory.agents} for each in player.seen(Refit)]
+    assert ["late" in each for each in fitted] == [True, True]
+    assert ["later" in each for each in fitted] == [False, True]
+
+
 def test_what_is_not_told_is_asked_and_only_news_comes_through() -> None:
     player = ready()
     player.wait(600)
@@ -415,7 +438,7 @@ def test_a_new_agent_is_news() -> None:
 
 
 def test_activity_is_followed_closely_and_quiet_politely() -> None:
-    quiet, busy = ready(), ready()
+    quiet, busy = settled(), settled()
     for second in range(60):
         busy.say(
             {
@@ -433,11 +456,10 @@ def test_activity_is_followed_closely_and_quiet_politely() -> None:
 
 def test_a_heartbeat_right_behind_a_question_is_told_at_once() -> None:
     """And once more with the figures of the next one: nobody waits for them to see that it is alive."""
-    player = ready()
-    player.wait(29.5)
-    player.answers["dashboard.diagnostics"] = DIAGNOSTICS
+    player = settled()
+    while not player.asked("dashboard.diagnostics"):
+        player.wait(0.5)
     player.effects.clear()
-    player.wait(0.6)
     asked = len(player.asked("dashboard.diagnostics"))
     player.say(HEARTBEAT)
     assert len(player.seen(Beat)) == 1
@@ -456,7 +478,7 @@ def test_links_that_were_made_together_do_not_ask_together() -> None:
 
 
 def test_whoever_watches_sees_more_often_how_an_orchestrator_is() -> None:
-    watched, quiet = ready(), ready()
+    watched, quiet = settled(), settled()
     for _ in range(170):
         watched.session.watched(watched.now)
         watched.wait(1)

@@ -51,6 +51,12 @@ class EnvironmentInput:
         default_factory=list, description="Conditions for using it."
     )
     variable_names: list[str] = strawberry.field(default_factory=list, description="Names of its variables.")
+    glob_pattern: str | None = strawberry.field(
+        default=None, description="Pattern of the names it stands for, unless it stands for itself."
+    )
+    secret_scopes: list[str] | None = strawberry.field(
+        default=None, description="Scopes of the secrets that its jobs may read, or patterns of them."
+    )
 
 
 @strawberry.input(description="Secrets that belong together, by name.")

@@ -1,6 +1,6 @@
 """A cluster's scoped surfaces: what its orchestrators alone hold, with the time it was true."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,9 +50,19 @@ class Environment:
         description="Name of the environment, or the pattern of names it stands for."
     )
     type: str = strawberry.field(description="`fixed`, or `glob` when it stands for many.")
+    glob_pattern: str | None = strawberry.field(
+        description="Pattern of the names it stands for; null when it stands for itself."
+    )
     enabled: bool = strawberry.field(description="Whether jobs may use it.")
-    protection_rules: list[ProtectionRule] = strawberry.field(description="Conditions for using it.")
-    variable_names: list[str] = strawberry.field(description="Names of its variables; values are not told.")
+    protection_rules: list[ProtectionRule] | None = strawberry.field(
+        description="Conditions for using it; null when they were not told."
+    )
+    variable_names: list[str] | None = strawberry.field(
+        description="Names of its variables, without the values; null when they were not told."
+    )
+    secret_scopes: list[str] | None = strawberry.field(
+        description="Scopes of the secrets that its jobs may read, or patterns of them; null when they were not told."
+    )
 
 
 @strawberry.type(description="The cluster's environments.")
@@ -65,8 +75,8 @@ class EnvironmentList:
 class SecretScope:
     name: str = strawberry.field(description="Name of the scope.")
     secret_names: list[str] = strawberry.field(description="Names of its secrets.")
-    bindings: list[str] = strawberry.field(
-        description="What may use it: environments, repositories, workflows."
+    bindings: list[str] | None = strawberry.field(
+        description="What may use it: environments, repositories, workflows. Null when that was not told: see the environments."
     )
 
 
@@ -152,16 +162,21 @@ def environments(told: Reported) -> EnvironmentList:
             Environment(
                 name=each["name"],
                 type=each.get("type", "fixed"),
+                glob_pattern=each.get("globPattern"),
                 enabled=each.get("enabled", True),
-                protection_rules=[
-                    ProtectionRule(type=rule["type"], description=rule.get("description"))
-                    for rule in each.get("protectionRules", ())
-                ],
-                variable_names=list(each.get("variableNames", ())),
+                protection_rules=rules_of(each.get("protectionRules")),
+                variable_names=each.get("variableNames"),
+                secret_scopes=each.get("secretScopes"),
             )
             for each in told.document["items"]
         ],
     )
+
+
+def rules_of(told: Sequence[Mapping[str, Any]] | None) -> list[ProtectionRule] | None:
+    if told is None:
+        return None
+    return [ProtectionRule(type=rule["type"], description=rule.get("description")) for rule in told]
 
 
 def secret_scopes(told: Reported) -> SecretScopeList:
@@ -171,7 +186,7 @@ def secret_scopes(told: Reported) -> SecretScopeList:
             SecretScope(
                 name=each["name"],
                 secret_names=list(each.get("secretNames", ())),
-                bindings=list(each.get("bindings", ())),
+                bindings=each.get("bindings"),
             )
             for each in told.document["items"]
         ],

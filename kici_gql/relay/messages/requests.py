@@ -25,10 +25,6 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
-def _text_or_none(value: object) -> bool:
-    return value is None or _text(value)
-
-
 def _flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -68,6 +64,7 @@ def _write(type_: str, operation: str | None = None, **how: Any) -> Kind:
 _ID = {"registrationId": _uuid}
 _RUN = {"runId": _uuid}
 _NAME = {"name": _text}
+_CONTEXT = {"contextId": _uuid}
 _DEAD_LETTER = {"orgId": _text, "eventId": _uuid}
 
 KINDS: Mapping[str, Kind] = {
@@ -79,9 +76,6 @@ KINDS: Mapping[str, Kind] = {
             carries={"orchestrator": dict},
             seconds=5.0,
         ),
-        Kind("dashboard.scaler.capacity", carries={"scalers": list}),
-        Kind("dashboard.scaler.agents", required={"scalerName": _text_or_none}, carries={"agents": list}),
-        Kind("dashboard.sources.list", carries={"sources": list}),
         Kind(
             "dashboard.registrations.list",
             optional={"triggerType": _text, "repoIdentifier": _text},
@@ -99,20 +93,14 @@ KINDS: Mapping[str, Kind] = {
             "run.cancel.request", required=_RUN, optional={"force": _flag}, carries={"cancelledJobs": int}
         ),
         _write("run.rerun.request", required=_RUN, optional={"routingKey": _text}, carries={"newRunId": str}),
-        Kind("dashboard.runs.list", optional={"limit": _limit, "cursor": _text}, carries={"runs": list}),
         Kind("dashboard.run.detail", required=_RUN, carries={"jobs": list}),
-        Kind("dashboard.run.state", required=_RUN, carries={"run": dict}),
         Kind(
             "dashboard.step.logs",
             required=_RUN | {"jobId": _text, "stepIndex": _step},
-            optional={"limit": _limit, "cursor": _text},
             carries={"lines": list},
             seconds=30.0,
         ),
-        Kind("dashboard.orch.logs", required=_RUN | {"jobId": _text}, carries={"lines": list}),
-        Kind("dashboard.payload", required=_RUN),
         Kind("dashboard.backends.list", carries={"backends": list}),
-        Kind("dashboard.backends.get", required=_NAME),
         _write("dashboard.backends.sync", "backends.sync", carries={"results": list}, seconds=60.0),
         _write(
             "dashboard.backends.sync.one",
@@ -127,6 +115,11 @@ KINDS: Mapping[str, Kind] = {
             optional={"includeSecrets": _flag, "orgId": _text},
             carries={"contexts": list},
         ),
+        Kind("dashboard.contexts.get", required=_CONTEXT, carries={"context": dict}, seconds=2.0),
+        Kind(
+            "dashboard.contexts.variables.list", required=_CONTEXT, carries={"variables": list}, seconds=2.0
+        ),
+        Kind("dashboard.contexts.bindings.list", required=_CONTEXT, carries={"bindings": list}, seconds=2.0),
         Kind("dashboard.contexts.secrets.list", carries={"secrets": list}),
         Kind(
             "dashboard.event-dlq.list",
@@ -181,11 +174,16 @@ class Request:
     asked_at: datetime | None = None
 
     def frame(self, request_id: str, capabilities: Capabilities) -> Mapping[str, Any]:
+        type_ = spelling(self.kind.type, capabilities)
+        older = type_ != self.kind.type
         return {
-            "type": spelling(self.kind.type, capabilities),
+            "type": type_,
             "requestId": request_id,
             "actor": self.actor.body(),
-            **self.arguments,
+            **{
+                "environmentId" if older and name == "contextId" else name: value
+                for name, value in self.arguments.items()
+            },
         }
 
 

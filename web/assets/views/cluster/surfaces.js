@@ -21,7 +21,7 @@ export const SURFACES = {
   environments: {
     title: "Environments",
     surface: "ENVIRONMENTS",
-    selection: "data: environments { reportedAt nodes { name type enabled variableNames protectionRules { type description } } }",
+    selection: "data: environments { reportedAt nodes { name type globPattern enabled variableNames secretScopes protectionRules { type description } } }",
     show: environments,
   },
   secrets: {
@@ -65,6 +65,7 @@ function table(titles, rows) {
 }
 
 function names(texts, none = "none") {
+  if (!texts) return h("span", { class: "quiet" }, "not told");
   return texts.length ? h("span", { class: "labels wrap" }, texts.map((text) => label({ name: text, kind: "AUTO" }))) : h("span", { class: "quiet" }, none);
 }
 
@@ -84,12 +85,13 @@ function securityPolicy({ settings, writes }) {
 function environments({ nodes }) {
   if (nodes.length === 0) return emptyState("No environments", "The cluster’s configuration names none.");
   return table(
-    ["Name", "Type", "Protection rules", "Variables"],
+    ["Name", "Type", "Protection rules", "Variables", "Secrets"],
     nodes.map((each) => [
       [title(each.name), " ", !each.enabled && badge("disabled", "outline")],
-      each.type,
-      each.protectionRules.length ? each.protectionRules.map(({ type, description }) => h("div", null, words(type), description && h("span", { class: "quiet" }, " ", name(description)))) : h("span", { class: "quiet" }, "none"),
+      [each.type, each.globPattern && h("div", { class: "quiet" }, name(each.globPattern))],
+      each.protectionRules?.length ? each.protectionRules.map(({ type, description }) => h("div", null, words(type), description && h("span", { class: "quiet" }, " ", name(description)))) : names(each.protectionRules),
       names(each.variableNames),
+      names(each.secretScopes),
     ]),
   );
 }
