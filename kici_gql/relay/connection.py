@@ -67,6 +67,7 @@ class Connection:
         self._process = process
         self._receive = receive
         self._send = send
+        self._peer = (scope.get("client") or ("?",))[0]
         self._transport: dict[str, Any] = scope.get("extensions", {}).get("kici.transport", {})
         self._loop = asyncio.get_running_loop()
         self._session = Session(self._loop.time(), str(uuid.uuid4()))
@@ -191,13 +192,13 @@ class Connection:
             async with asyncio.timeout(AUTHENTICATE_SECONDS):
                 viewer = await self._process.auth.authenticate(token)
         except (Unauthenticated, TimeoutError) as error:
-            return self._session.rejected(getattr(error, "message", "authentication took too long"))
+            return self._refuse(getattr(error, "message", "authentication took too long"))
         if viewer.scope is not TokenScope.ORCHESTRATOR:
-            return self._session.rejected(f"a token of scope {viewer.scope} can't connect an orchestrator")
+            return self._refuse(f"a token of scope {viewer.scope} can't connect an orchestrator")
         try:
             self._at_end.append(self._process.admit(viewer))
         except KiciError as error:
-            return self._session.rejected(error.message, Close.PLAN_LIMIT)
+            return self._refuse(error.message, Close.PLAN_LIMIT)
         self._at_end.append(self._process.auth.on_end(viewer, self._token_ended))
         if "accept_up_to" in self._transport:
             self._transport["accept_up_to"](MAX_FRAME_BYTES)
@@ -205,11 +206,16 @@ class Connection:
         self.scribe = Scribe(call)
         return self._session.accepted(self._loop.time())
 
+    def _refuse(self, reason: str, code: Close = Close.UNAUTHORIZED) -> list[Effect]:
+        logger.warning("an orchestrator was refused at %s: %s", self._peer, reason)
+        return self._session.rejected(reason, code)
+
     async def _introduce(self, effect: effects.Introduce) -> list[Effect]:
         scribe = self._known_scribe()
         try:
             await scribe.introduce(effect, self._process.process_id)
         except KiciError as error:
+            logger.warning("an orchestrator was refused at %s: %s", self._peer, error.message)
             return self._session.close(_code_of(error), error.message)
         await self._supersede(scribe.orchestrator_id)
         logger.info("%s: orchestrator %s connected", scribe.cluster_name, scribe.orchestrator_id)

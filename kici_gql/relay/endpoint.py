@@ -1,7 +1,6 @@
 """`/ws`: where stock KiCI orchestrators connect."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable
 
@@ -18,10 +17,11 @@ from kici_gql.relay.scribe import Scribe
 from kici_gql.settings import Settings
 from kici_gql.store import Store
 
-logger = logging.getLogger("kici_gql.relay")
-
 GRACE_SECONDS = 5.0
 """A link that broke is usually made again within seconds; only then the orchestrator counts as gone."""
+
+_SILENT = {1005, 1006}
+"""What servers write where no close frame came."""
 
 
 class RelayEndpoint:
@@ -111,4 +111,7 @@ class RelayEndpoint:
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._draining.wait()  # if it is us who end, nobody is gone
         except TimeoutError:
-            await scribe.lose(f"the connection ended (code {code})")
+            told = code is not None and code not in _SILENT
+            await scribe.lose(
+                f"the connection ended (code {code})" if told else "the connection ended without a goodbye"
+            )

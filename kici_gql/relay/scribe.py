@@ -76,6 +76,7 @@ class Scribe:
         """The orchestrator said goodbye. If it is back already, its new connection is another one and stays."""
         try:
             await orchestrators.disconnect(self.call, self.connection_id, reason)
+            logger.info("%s: orchestrator %s %s", self.cluster_name, self.orchestrator_id, reason)
         except KiciError as error:
             logger.debug("nobody to say goodbye for: %s", error.message)
 
@@ -84,6 +85,7 @@ class Scribe:
         work = partial(_lose, viewer=self.call.viewer, connection_id=self.connection_id, reason=reason)
         try:
             await self.call.store.transaction(self.call.viewer.org_id, work)
+            logger.warning("%s: orchestrator %s: %s", self.cluster_name, self.orchestrator_id, reason)
         except KiciError as error:
             logger.debug("nobody to miss: %s", error.message)
 
@@ -131,8 +133,8 @@ class Scribe:
                 case DeadLetters(total):
                     await self._count(total)
         except KiciError as error:
-            kind = type(effect).__name__.lower()
-            logger.warning("%s: a %s was not taken: %s", self.cluster_name, kind, error.message)
+            kind = type(effect).__name__
+            logger.warning("%s: %s was not taken: %s", self.cluster_name, kind, error.message)
 
     async def _count(self, total: int) -> None:
         """Report the length of the dead-letter queue where it is not what was known, whichever sibling told that."""

@@ -105,9 +105,14 @@ def _goes_on(end: _Word | None, word: _Word | None) -> bool:
 def _outweighs(word: _Word, before: _Word | None) -> bool:
     if before is None or _goes_on(before, word):
         return True
+    if _goes_on(word, before):
+        return False
     if FINAL in {word.rank, before.rank}:
-        return (word.rank, word.at, word.status) > (before.rank, before.at, before.status) and not _goes_on(
-            word, before
+        return (word.rank, word.at, word.status, word.jobs) > (
+            before.rank,
+            before.at,
+            before.status,
+            before.jobs,
         )
     return word > before
 

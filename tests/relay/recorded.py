@@ -125,9 +125,9 @@ class Book:
         columns = {
             name: getattr(run, name)
             for name in Run.__dataclass_fields__
-            if name not in {"run_id", "at", "jobs", "extra"}
+            if name not in {"run_id", "at", "jobs", "job_count", "extra"}
         }
-        _merge(self.runs.setdefault(run.run_id, {"stamps": {}}), columns, at)
+        _merge(self.runs.setdefault(run.run_id, {"stamps": {}}), columns, at, run.job_count or 0)
         for job in run.jobs:
             columns = {
                 name: getattr(job, name)
@@ -152,8 +152,8 @@ class Book:
         return self.jobs[run_id, job_id].get("status")
 
 
-def _merge(row: dict[str, Any], columns: dict[str, Any], at: int) -> None:
-    row.update(merging.merge(row, row["stamps"], columns, at))
+def _merge(row: dict[str, Any], columns: dict[str, Any], at: int, jobs: int = 0) -> None:
+    row.update(merging.merge(row, row["stamps"], columns, at, jobs))
 
 
 class Player:

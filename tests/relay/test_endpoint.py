@@ -108,7 +108,7 @@ async def test_an_orchestrator_is_there_with_all_it_has(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "kgq_wrong", secret_of("ADMIN"), secret_of("VIEWER")])
-async def test_a_wrong_token_gets_nowhere(relay: Relay, token: str) -> None:
+async def test_a_wrong_token_gets_nowhere(relay: Relay, token: str, caplog: pytest.LogCaptureFixture) -> None:
     link = Link(relay)
     await link.introduce(token=token or "x")
     assert link.code is Close.UNAUTHORIZED
@@ -116,6 +116,10 @@ async def test_a_wrong_token_gets_nowhere(relay: Relay, token: str) -> None:
     assert "kgq_" not in json.dumps(link.received)
     await link.hang_up()
     assert await relay.world.rows(Orchestrator) == []
+    [refused] = [record for record in caplog.records if record.name == "kici_gql.relay"]
+    assert refused.levelname == "WARNING"
+    assert "an orchestrator was refused" in refused.getMessage()
+    assert token not in refused.getMessage() or not token
 
 
 async def test_a_restarted_process_keeps_its_place(relay: Relay) -> None:
@@ -186,6 +190,32 @@ async def test_siblings_and_strangers(relay: Relay, clock: Clock) -> None:
         await stranger.hang_up()
 
 
+async def test_a_stranger_of_the_same_name_costs_nobody_its_place(any_relay: Relay, clock: Clock) -> None:
+    world = any_relay.world
+    async with any_relay.link(instanceId="first"):
+        [before] = await world.rows(Orchestrator)
+        clock.advance(1)
+        async with any_relay.link(instanceId="stranger", clusterId="another"):
+            pass
+    await until_offline(world, 2)
+    async with (
+        any_relay.link(instanceId="second", clusterName="renamed"),
+        any_relay.link(instanceId="again", clusterId="another", clusterName="renamed"),
+    ):
+        rows = {row.instance_id: row for row in await world.rows(Orchestrator)}
+        assert set(rows) == {"second", "again"}, "each was restarted, and none left a ghost"
+        assert rows["second"].id == before.id
+        [cluster] = await world.rows(Cluster)
+        assert cluster.name == "renamed"
+
+
+async def until_offline(world: World, number: int) -> None:
+    async def gone() -> bool:
+        return len(await world.rows(Orchestrator, liveness=Liveness.OFFLINE)) == number
+
+    await until(gone)
+
+
 async def test_a_broken_link_is_forgiven_when_it_is_made_again(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +236,7 @@ async def test_a_link_that_stays_broken_is_an_alert_until_it_is_made_again(relay
     await one(world, Agent, agent_id="static-agent-1", liveness=Liveness.ONLINE)
     await link.hang_up(1006)
     row = await one(world, Orchestrator, liveness=Liveness.LOST)
-    assert "1006" in row.liveness_reason
+    assert row.liveness_reason == "the connection ended without a goodbye"
     assert {each.liveness for each in await world.rows(Agent)} == {Liveness.LOST}
     [alert] = await world.rows(Alert)
     assert (alert.kind, alert.state) == (AlertKind.ORCHESTRATOR_DISCONNECTED, "OPEN")
