@@ -61,6 +61,20 @@ def take(tx: Tx, cluster_id: str, told: Sequence[run_reports.LogPart], max_bytes
     return stored, dropped
 
 
+def restore(tx: Tx, cluster_id: str, whole: run_reports.LogPart, max_bytes: int) -> None:
+    """Write the log of a step that has ended anew if fewer lines of it are stored than there are.
+
+    Where they were lost nobody knows: those behind them were stored in their place.
+    """
+    run = runs.by_external_ids(tx.connection, cluster_id, [whole.run_id]).get(whole.run_id)
+    job = runs.jobs_of(tx.connection, [run.id]).get((run.id, whole.job_id)) if run is not None else None
+    if run is None or job is None or logs.stored_lines(tx.connection, job.id, whole.step) >= len(whole.lines):
+        return
+    freed = logs.forget(tx.connection, job.id, whole.step)
+    records.change(tx.connection, Run, run.id, {"log_bytes": max(0, run.log_bytes - freed)})
+    take(tx, cluster_id, [whole], max_bytes)
+
+
 def _fitting(lines: list[str], room: int) -> tuple[list[str], int]:
     """The first lines that there is room for, and how much of it they take; each takes one more for its end."""
     size = sum(map(len, lines)) + len(lines)

@@ -22,6 +22,7 @@ from kici_gql.relay.messages.answers import Outcome
 from kici_gql.relay.messages.codes import MAX_FRAME_BYTES, Close
 from kici_gql.relay.messages.requests import Request
 from kici_gql.relay.outbox import Outbox
+from kici_gql.relay.recovery import Recovery, Tries
 from kici_gql.relay.scribe import Scribe
 from kici_gql.relay.session import Session, effects
 from kici_gql.relay.session.effects import Effect
@@ -58,6 +59,7 @@ class Process:
     admit: Callable[[Viewer], Callable[[], None]]
     process_id: str
     links: set["Connection"] = field(default_factory=set)
+    tries: Tries = field(default_factory=Tries)
 
 
 class Connection:
@@ -81,6 +83,7 @@ class Connection:
         self._orders: dict[str, Command] = {}
         self._inquiries: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._recovery: Recovery | None = None
         self._ended = False
         self._farewell: tuple[Close, str] | None = None
         self._at_end: list[Callable[[], None]] = []
@@ -185,6 +188,8 @@ class Connection:
                 case effects.Settle():
                     await self._settle(effect)
                 case _:
+                    if isinstance(effect, effects.Tell) and self._recovery is not None:
+                        self._recovery.told(effect.runs)
                     await self._outbox.put(effect, self._frame_size)
 
     async def _authenticate(self, token: str) -> list[Effect]:
@@ -219,6 +224,8 @@ class Connection:
             return self._session.close(_code_of(error), error.message)
         await self._supersede(scribe.orchestrator_id)
         logger.info("%s: orchestrator %s connected", scribe.cluster_name, scribe.orchestrator_id)
+        self._recovery = Recovery(scribe, self.ask, self._outbox.put, self._start, self._process.tries)
+        await self._recovery.begin()
         self._start(self._take_orders())
         surfaces, asker = self._process.surfaces, self._asker
         surfaces.attach(scribe.orchestrator_id, asker)

@@ -26,6 +26,7 @@ from kici_gql.relay.session.effects import (
     Print,
     Refit,
     Registrations,
+    Restore,
     Tell,
 )
 from kici_gql.rules import run_reports
@@ -89,6 +90,21 @@ class Scribe:
         except KiciError as error:
             logger.debug("nobody to miss: %s", error.message)
 
+    async def runs_that_go_on(self, limit: int) -> list[str]:
+        """The newest runs of the cluster that have not ended, by the ids that its orchestrators know."""
+        return await self.call.store.read(self._runs_of, run_store.that_go_on, limit)
+
+    async def runs_without_steps(self, limit: int) -> list[str]:
+        """Those of the cluster's newest runs that have jobs and no steps."""
+        return await self.call.store.read(self._runs_of, run_store.without_steps, limit)
+
+    def _runs_of(
+        self, connection: Connection, which: Callable[[Connection, str, str, int], list[str]], limit: int
+    ) -> list[str]:
+        org_id = self.call.viewer.org_id
+        row = records.by_id(connection, Orchestrator, org_id, self.orchestrator_id)
+        return which(connection, org_id, row.cluster_id, limit) if row is not None else []
+
     async def write(self, effects: Sequence[Effect]) -> None:
         """Everything in its order; reports of runs and lines that follow each other share transactions."""
         together: list[Tell | Print] = []
@@ -116,6 +132,8 @@ class Scribe:
     async def _write_one(self, effect: Effect) -> None:
         try:
             match effect:
+                case Restore(lines):
+                    await self._restore(lines)
                 case Beat():
                     await orchestrators.heartbeat(self.call, shapes.beating(self.connection_id, effect))
                 case Refit(inventory):
@@ -135,6 +153,10 @@ class Scribe:
         except KiciError as error:
             kind = type(effect).__name__
             logger.warning("%s: %s was not taken: %s", self.cluster_name, kind, error.message)
+
+    async def _restore(self, lines: Lines) -> None:
+        work = partial(_restore, call=self.call, orchestrator_id=self.orchestrator_id, lines=lines)
+        await perform(self.call, Action("orchestratorReportLogs", work))
 
     async def _count(self, total: int) -> None:
         """Report the length of the dead-letter queue where it is not what was known, whichever sibling told that."""
@@ -300,6 +322,15 @@ def _take_all(tx: Tx, call: Call, orchestrator_id: str, effects: Sequence[Tell |
         if lines:
             parts = _numbered(tx, row.cluster_id, lines)
             logs.take(tx, row.cluster_id, parts, call.settings.max_run_log_bytes)
+    return {"object_id": row.id}
+
+
+def _restore(tx: Tx, call: Call, orchestrator_id: str, lines: Lines) -> Result:
+    row = records.by_id(tx.connection, Orchestrator, tx.org_id, orchestrator_id)
+    if row is None:
+        raise NotFound("the orchestrator is gone")
+    part = shapes.Part(lines.run_id, lines.job_id, lines.step, 0, lines.lines)
+    logs.restore(tx, row.cluster_id, part, call.settings.max_run_log_bytes)
     return {"object_id": row.id}
 
 

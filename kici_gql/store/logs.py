@@ -151,6 +151,21 @@ def total_lines(connection: Connection, job_id: str, step: int) -> int:
     return 0 if last is None else last + 1
 
 
+def stored_lines(connection: Connection, job_id: str, step: int) -> int:
+    """How many lines are stored, holes not counted."""
+    lines = func.sum(_chunk.c.last_line - _chunk.c.first_line + 1)
+    query = select(lines).where(_chunk.c.job_id == job_id, _chunk.c.step == step)
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def forget(connection: Connection, job_id: str, step: int) -> int:
+    """Remove a step's log. Returns how many bytes that were."""
+    mine = (_chunk.c.job_id == job_id, _chunk.c.step == step)
+    size = connection.execute(select(func.sum(_chunk.c.bytes)).where(*mine)).scalar_one()
+    connection.execute(delete(_chunk).where(*mine))
+    return int(size or 0)
+
+
 def trim(connection: Connection, org_id: str, older_than: datetime, limit: int) -> int:
     """Remove at most `limit` chunks that are too old. Returns how many went."""
     query = select(_chunk.c.job_id, _chunk.c.step, _chunk.c.first_line, _chunk.c.run_id, _chunk.c.bytes)

@@ -97,6 +97,33 @@ def active_of(connection: Connection, workflow_id: str, limit: int) -> Sequence[
     return fetch_all(connection, query, Run)
 
 
+def that_go_on(connection: Connection, org_id: str, cluster_id: str, limit: int) -> list[str]:
+    """The ids that their orchestrators gave to the cluster's newest runs that have not ended."""
+    query = select(_run.c.external_id).where(
+        _run.c.org_id == org_id, _run.c.cluster_id == cluster_id, _run.c.status.in_(ACTIVE)
+    )
+    return list(connection.scalars(query.order_by(_run.c.id.desc()).limit(limit)))
+
+
+def without_steps(connection: Connection, org_id: str, cluster_id: str, limit: int) -> list[str]:
+    """The ids that their orchestrators gave to those of the cluster's newest runs that have jobs and no steps."""
+    newest = (
+        select(_run.c.id, _run.c.external_id)
+        .where(_run.c.org_id == org_id, _run.c.cluster_id == cluster_id)
+        .order_by(_run.c.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    query = select(newest.c.external_id).where(
+        select(_job.c.id).where(_job.c.run_id == newest.c.id).exists(),
+        ~select(_step.c.id)
+        .join(_job, _job.c.id == _step.c.job_id)
+        .where(_job.c.run_id == newest.c.id)
+        .exists(),
+    )
+    return list(connection.scalars(query.order_by(newest.c.id.desc())))
+
+
 def latest(
     connection: Connection, org_id: str, limit: int, conditions: Sequence[ColumnElement[bool]]
 ) -> Sequence[Run]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,14 @@ from tests.world import World, secret_of
 
 TOKEN = secret_of("ORCHESTRATOR")
 SECONDS = 60.0
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> Any:
+    """What `true` answers as soon as it answers something."""
+    async with asyncio.timeout(SECONDS):
+        while not (found := await true()):  # noqa: ASYNC110 - it is a database that is waited for
+            await asyncio.sleep(0.01)
+    return found
 
 
 class Relay:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -36,36 +36,12 @@ from kici_gql.tables import (
     Workflow,
 )
 from tests.relay.dialect import to_09
-from tests.relay.live import SECONDS, Link, Relay
+from tests.relay.live import SECONDS, Link, Relay, until
 from tests.relay.recorded import DIAGNOSTICS, ENVIRONMENT_ANSWERS, USUAL_ANSWERS, answers, frames
 from tests.world import Clock, World, secret_of
 
 HEARTBEAT = {"type": "heartbeat", "timestamp": 1795440185955}
 NEW_RUN = "1753d5e7-b638-4772-82e0-531d5f66d7a9"
-
-
-@pytest.fixture
-async def relay(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
-    monkeypatch.setattr(endpoint_module, "GRACE_SECONDS", 0.05)
-    opened = Relay(world)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def any_relay(any_world: World) -> AsyncIterator[Relay]:
-    """On either database."""
-    opened = Relay(any_world)
-    yield opened
-    await opened.close()
-
-
-async def until(true: Callable[[], Awaitable[Any]]) -> Any:
-    """What `true` answers as soon as it answers something."""
-    async with asyncio.timeout(SECONDS):
-        while not (found := await true()):  # noqa: ASYNC110 - it is a database that is waited for
-            await asyncio.sleep(0.01)
-    return found
 
 
 async def one(world: World, model: Any, **equal: Any) -> Any:

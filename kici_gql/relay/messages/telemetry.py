@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import orjson
+
 from kici_gql.relay.messages import values
 from kici_gql.relay.messages.redaction import redact
 from kici_gql.relay.messages.values import Body, Field, Fields
@@ -20,6 +22,7 @@ REPLAYED_AT = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_REPLAYED_RUNS = 10_000
 MAX_JOBS = run_reports.MAX_JOBS
 MAX_LINES = 5000
+MAX_WHOLE_LOG = 100_000
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -211,6 +214,51 @@ def read_step_status(body: Body) -> Run | None:
         step.completed_at = at
     job = Job(job_id=job_id, name=_job_name(body, job_id), steps=[step])
     return Run(run_id=run_id, at=at, jobs=[job])
+
+
+def read_detail(run_id: str, body: Body) -> Run:
+    """The answer to `dashboard.run.detail`: jobs with steps, as old as a replay."""
+    jobs = {}
+    for each in values.items(body.get("jobs"), MAX_JOBS):
+        job_id = values.name(each.get("jobId"))
+        if job_id is not None:
+            jobs[job_id] = _job(each, job_id)
+            jobs[job_id].steps.extend(_detailed_steps(each))
+    return Run(run_id=run_id, at=REPLAYED_AT, jobs=list(jobs.values()))
+
+
+def _detailed_steps(job: Body) -> list[Step]:
+    """Without their errors, which 0.1 tells as `[object Object]`, and exit codes, which it never tells."""
+    steps = {}
+    for each in values.items(job.get("steps"), run_reports.MAX_STEPS):
+        number = values.index(each.get("stepIndex"))
+        if number is not None:
+            steps[number] = Step(
+                number=number,
+                name=values.name(each.get("stepName")),
+                status=status_of(StepStatus, each.get("status")),
+                started_at=values.moment(each.get("startedAt")),
+                completed_at=values.moment(each.get("completedAt")),
+                duration_ms=values.number(each.get("durationMs")),
+            )
+    return list(steps.values())
+
+
+def read_whole_log(run_id: str, job_id: str, step: int, body: Body) -> Lines:
+    """The answer to `dashboard.step.logs`: each line is a JSON object of its own."""
+    found = body.get("lines")
+    kept = found[:MAX_WHOLE_LOG] if isinstance(found, list) else ()
+    lines = [_line(_message(each)) for each in kept]
+    return Lines(run_id=run_id, job_id=job_id, step=step, lines=lines)
+
+
+def _message(line: object) -> str:
+    try:
+        told = orjson.loads(line) if isinstance(line, str) else line
+    except orjson.JSONDecodeError:
+        return str(line)
+    message = told.get("msg") if isinstance(told, dict) else None
+    return message if isinstance(message, str) else str(line)
 
 
 def read_log_chunk(body: Body) -> Lines | None:

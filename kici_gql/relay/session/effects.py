@@ -87,6 +87,13 @@ class Print:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """All log lines of one step that has ended."""
+
+    lines: Lines
+
+
+@dataclass(frozen=True, slots=True)
 class Registrations:
     """Its workflow registry is another one now: all of it."""
 
@@ -126,6 +133,7 @@ Effect = (
     | Refit
     | Tell
     | Print
+    | Restore
     | Registrations
     | Backends
     | DeadLetters
