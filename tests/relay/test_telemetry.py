@@ -30,6 +30,9 @@ def test_the_end_of_the_build_is_not_the_end_of_the_run() -> None:
     assert player.book.status(RUN) == RunStatus.RUNNING
     player.say(status("success", 1, 3))
     assert player.book.status(RUN) == RunStatus.RUNNING
+    replayed = status("running", 2, 9) | {"jobs": [], "completedAt": NOON + 3, "durationMs": 2}
+    player.say({"type": "state.replay", "messageId": "m", "runs": [replayed], "timestamp": NOON})
+    assert "completed_at" not in player.book.runs[RUN]
     player.say(status("success", 2, 5))
     assert player.book.status(RUN) == RunStatus.SUCCESS
 

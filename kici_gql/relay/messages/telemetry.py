@@ -15,7 +15,7 @@ import orjson
 from kici_gql.relay.messages import values
 from kici_gql.relay.messages.redaction import redact
 from kici_gql.relay.messages.values import Body, Field, Fields
-from kici_gql.rules import run_reports
+from kici_gql.rules import merging, run_reports
 from kici_gql.tables import JobStatus, RunStatus, StepStatus
 
 REPLAYED_AT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,6 +163,9 @@ def _run(body: Body, run_id: str, at: datetime | None) -> Run:
     told["triggered_by"] = told["triggered_by"] or values.name(body.get(PUSHED_BY))
     # The wire's startedAt is when the run was created: a pending run has one too.
     started_at = None if told["status"] in _NOT_STARTED else told["queued_at"]
+    if told["status"] is not None and not merging.is_final(told["status"]):
+        # A replay goes on telling when the build of a run ended while its jobs run.
+        told |= dict.fromkeys(("completed_at", "duration_ms", "failure_reason"))
     extra = values.rest(body, RUN_FIELDS, "runId", "jobs", "timestamp", PUSHED_BY)
     return Run(run_id=run_id, at=at, started_at=started_at, extra=extra, **told)
 
