@@ -99,21 +99,22 @@ async def steps_are(relay: Relay, statuses: list[str]) -> bool:
     return [each.status for each in steps] == statuses
 
 
-async def test_a_run_that_came_and_went_meanwhile_is_asked_for(
-    any_relay: Relay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recovery, "SETTLES_SECONDS", 0.5)
-    link = Link(any_relay)
-    link.answers["dashboard.run.detail"] = detail("success", "success")
-    link.answers["dashboard.step.logs"] = whole("1", "token kat_0123456789abcdef", "3")
-    await link.introduce()
+async def test_a_run_that_came_and_went_meanwhile_is_asked_for(any_relay: Relay) -> None:
+    first = Link(any_relay)
+    await first.introduce()
     jobs = [{"jobId": JOB, "jobName": "compile", "status": "success"}]
     replayed = run("success", 9) | {"jobs": jobs, "completedAt": NOON + 9}
-    link.say({"type": "state.replay", "messageId": "m", "runs": [replayed], "timestamp": NOON})
+    first.say({"type": "state.replay", "messageId": "m", "runs": [replayed], "timestamp": NOON})
+    await until(lambda: any_relay.world.rows(Job))
+    await first.hang_up()
+    second = Link(any_relay)
+    second.answers["dashboard.run.detail"] = detail("success", "success")
+    second.answers["dashboard.step.logs"] = whole("1", "token kat_0123456789abcdef", "3")
+    await second.introduce()
     await until(lambda: steps_are(any_relay, ["SUCCESS"]))
     await until(lambda: has_lines(any_relay, 3))
     assert "kat_0123456789abcdef" not in "".join(await lines_of(any_relay))
-    await link.hang_up()
+    await second.hang_up()
 
 
 async def has_lines(relay: Relay, lines: int, number: int = 0) -> bool:

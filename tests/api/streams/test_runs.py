@@ -139,14 +139,17 @@ async def test_metrics_fold_a_burst(world: World) -> None:
                     jobs=[job_of(status=JobStatus.RUNNING)],
                 )
             )
+        await home.report(run_of("on", RunStatus.RUNNING, jobs=[job_of(status=JobStatus.RUNNING)]))
         seen = [(await waiting)["events"]]
-        while sum(event["folded"] for [event] in seen) < 40:
+        while sum(event["folded"] for [event] in seen) < 42:
             seen.append((await take(frames))["events"])
         assert len(seen) < 10
         [last] = seen[-1]
-        assert (last["metrics"]["totalRuns"], last["metrics"]["runningJobs"]) == (20, 20)
+        assert (last["metrics"]["totalRuns"], last["metrics"]["runningJobs"]) == (21, 1), (
+            "what ended has nothing that runs"
+        )
         assert last["metrics"]["successRate"] == 0.75
-        assert sum(point["runs"] for point in last["metrics"]["series"]) == 20
+        assert sum(point["runs"] for point in last["metrics"]["series"]) == 21
 
 
 async def test_metrics_of_runs_that_left_the_window(sqlite_url: str, clock: Clock) -> None:
