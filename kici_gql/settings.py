@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     )
     log_retention_events: int = Field(1_000_000, ge=1000, description="Events kept per org, newest first.")
     run_retention_days: int = Field(
-        365, ge=31, description="Runs that ended longer ago are removed, with their jobs and steps."
+        365,
+        ge=31,
+        description="Runs and commands that ended longer ago are removed, runs with their jobs and steps.",
     )
     run_log_retention_days: int = Field(
         30, ge=1, description="Log lines of runs older than this are removed."

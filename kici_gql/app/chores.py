@@ -85,6 +85,7 @@ class Chores:
                 await self._remove(org.id, partial(_forget_orchestrator, settings=self._settings), 1)
             await self._remove(org.id, partial(_trim_logs, settings=self._settings))
             await self._remove(org.id, partial(_trim_runs, settings=self._settings), _CHUNK_OF_RUNS)
+            await self._remove(org.id, partial(_trim_commands, settings=self._settings))
         await self._remove(None, partial(_forget, settings=self._settings))
         await self._store.transaction(None, _forget_questions)
         return HOUSEKEEPING_SECONDS
@@ -155,6 +156,11 @@ def _trim_logs(tx: Tx, settings: Settings) -> int:
 def _trim_runs(tx: Tx, settings: Settings) -> int:
     ended_before = tx.now - timedelta(days=settings.run_retention_days)
     return runs.trim(tx.connection, tx.org_id, ended_before, _CHUNK_OF_RUNS)
+
+
+def _trim_commands(tx: Tx, settings: Settings) -> int:
+    ended_before = tx.now - timedelta(days=settings.run_retention_days)
+    return command_store.trim(tx.connection, tx.org_id, ended_before, _CHUNK)
 
 
 def _forget(tx: Tx, settings: Settings) -> int:

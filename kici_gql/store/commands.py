@@ -40,6 +40,17 @@ def orgs_due(connection: Connection, now: datetime) -> Sequence[str]:
     return sorted({row.org_id for row in connection.execute(query)})
 
 
+def trim(connection: Connection, org_id: str, ended_before: datetime, limit: int) -> int:
+    """Remove at most `limit` commands that ended long ago. Returns how many went."""
+    old = select(_command.c.id).where(
+        _command.c.org_id == org_id,
+        _command.c.created_at < ended_before,
+        _command.c.state.not_in(OPEN),
+    )
+    doomed = old.order_by(_command.c.id).limit(limit)
+    return connection.execute(delete(_command).where(_command.c.id.in_(doomed))).rowcount
+
+
 def remove_of(connection: Connection, orchestrator_id: str) -> None:
     """Remove all that this orchestrator was ever asked to do."""
     connection.execute(delete(_command).where(_command.c.orchestrator_id == orchestrator_id))

@@ -247,6 +247,20 @@ async def test_old_runs_go_with_all_that_is_theirs(any_world: World, clock: Cloc
     assert bucket.succeeded == 1
 
 
+async def test_old_commands_go_when_they_have_ended(any_world: World, clock: Clock) -> None:
+    home = await cluster(any_world)
+    workflow = await home.workflow()
+    ended = await home.run_now(workflow)
+    await home.answer(ended.result["command_id"], succeeded=False)
+    waits = await home.run_now(workflow)
+    clock.advance(32 * 86_400)
+    new = await home.run_now(workflow)
+    await home.answer(new.result["command_id"], succeeded=False)
+    await housekeep(any_world, run_retention_days=31)
+    kept = {row.id for row in await any_world.rows(Command)}
+    assert kept == {waits.result["command_id"], new.result["command_id"]}
+
+
 async def test_orchestrators_that_have_long_been_away_go_with_all_that_is_theirs(
     any_world: World, clock: Clock
 ) -> None:

@@ -35,8 +35,6 @@ def read_request(payload: object, resume: str | None = None) -> GraphQLRequest:
         raise MalformedRequest("Must provide query string.")
     if not isinstance(query, str):
         raise MalformedRequest('"query" must be a string.')
-    if not query.strip():
-        raise MalformedRequest("Must provide query string.")
     name = payload.get("operationName")
     if name is not None and not isinstance(name, str):
         raise MalformedRequest('"operationName" must be a string or null.')

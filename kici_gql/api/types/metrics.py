@@ -42,8 +42,8 @@ class ExecutionMetrics:
     average_duration_ms: int | None = strawberry.field(
         description="Average duration of those that succeeded or failed, in ms; null when there are none."
     )
-    queued_jobs: int = strawberry.field(description="Jobs that wait now.")
-    running_jobs: int = strawberry.field(description="Jobs that run now.")
+    queued_jobs: int = strawberry.field(description="Jobs that wait now, of runs that have not ended.")
+    running_jobs: int = strawberry.field(description="Jobs that run now, of runs that have not ended.")
     series: list[MetricsPoint] = strawberry.field(
         description="The window hour by hour, oldest first; empty hours too."
     )

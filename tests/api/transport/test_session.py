@@ -78,7 +78,6 @@ MALFORMED = [
     '{"type":"subscribe","id":"1","payload":"{ hello }"}',
     '{"type":"subscribe","id":"1","payload":{}}',
     '{"type":"subscribe","id":"1","payload":{"query":1}}',
-    '{"type":"subscribe","id":"1","payload":{"query":""}}',
     '{"type":"subscribe","id":"1","payload":{"query":"{a}","variables":[]}}',
     '{"type":"subscribe","id":"1","payload":{"query":"{a}","operationName":1}}',
     '{"type":"subscribe","id":"1","payload":{"query":"{a}","extensions":"x"}}',

@@ -44,6 +44,7 @@ async def test_a_client_resumes_behind_its_cursor(server: Server, connect: Conne
     ("query", "code"),
     [
         ("subscription { ticks ", "GRAPHQL_PARSE_FAILED"),
+        ("", "GRAPHQL_PARSE_FAILED"),
         ("subscription { tiks { kind } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query A { hello } query B { hello }", "OPERATION_RESOLUTION_FAILURE"),
         ("subscription { refused }", "INVALID_INPUT"),
