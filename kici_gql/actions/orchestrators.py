@@ -1,7 +1,7 @@
 """What orchestrators do: connect, beat, report what they have, say goodbye."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,16 +21,30 @@ from kici_gql.store import Tx, fleet, records
 from kici_gql.tables import Agent, Cluster, Liveness, Orchestrator, Prefix, new_id
 
 
+def _nothing(_tx: Tx) -> None:
+    pass
+
+
 async def connect(
-    call: Call, report: reports.Connect, idempotency_key: str | None = None, *, held_by: str | None = None
+    call: Call,
+    report: reports.Connect,
+    idempotency_key: str | None = None,
+    *,
+    held_by: str | None = None,
+    before: Callable[[Tx], None] = _nothing,
 ) -> Done:
     """Introduce an orchestrator with all it has. Answers `orchestrator_id`, `connection_id` and `cluster_name`.
 
     A known instance keeps its id and history and gets a new connection; the old connection ends with that.
     `held_by`: it will not report its settings, this process of ours has to ask over the connection that it holds.
+    `before` is done first, in the same transaction.
     """
     limits = presence.thresholds(call.settings)
-    work = partial(_connect, viewer=call.viewer, report=report, limits=limits, held_by=held_by)
+
+    def work(tx: Tx) -> Result:
+        before(tx)
+        return _connect(tx, call.viewer, report, limits, held_by=held_by)
+
     check = partial(reports.check_connect, report)
     return await perform(
         call,
@@ -47,8 +61,17 @@ async def heartbeat(call: Call, beat: reports.Heartbeat) -> Done:
     )
 
 
-async def report_inventory(call: Call, report: reports.Inventory, idempotency_key: str | None = None) -> Done:
-    """Take an orchestrator's scalers and agents: all of them (`full`), or only what changed."""
+async def report_inventory(
+    call: Call,
+    report: reports.Inventory,
+    idempotency_key: str | None = None,
+    *,
+    before: Callable[[Tx], None] = _nothing,
+) -> Done:
+    """Take an orchestrator's scalers and agents: all of them (`full`), or only what changed.
+
+    `before` is done first, in the same transaction.
+    """
 
     def check() -> None:
         reports.check_inventory(report.scalers, report.agents)
@@ -56,7 +79,10 @@ async def report_inventory(call: Call, report: reports.Inventory, idempotency_ke
         reports.check_count(report.removed_agents, "removedAgents", reports.MAX_AGENTS)
         reports.check_removals(report)
 
-    work = partial(_report_inventory, viewer=call.viewer, report=report)
+    def work(tx: Tx) -> Result:
+        before(tx)
+        return _report_inventory(tx, call.viewer, report)
+
     return await perform(
         call,
         Action("orchestratorReportInventory", work, check, idempotency_key=idempotency_key, input=report),

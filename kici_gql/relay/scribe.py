@@ -1,7 +1,7 @@
 """Carries out what a session learned, by the same actions that mutations call."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -15,7 +15,8 @@ from kici_gql.errors import KiciError, NotFound
 from kici_gql.relay import shapes
 from kici_gql.relay.asker import policy
 from kici_gql.relay.messages.diagnostics import UNKNOWN, Inventory
-from kici_gql.relay.messages.telemetry import Lines, Run
+from kici_gql.relay.messages.telemetry import Lines
+from kici_gql.relay.pages import apart, numbered, turns
 from kici_gql.relay.session.effects import (
     Amend,
     Backends,
@@ -29,9 +30,7 @@ from kici_gql.relay.session.effects import (
     Restore,
     Tell,
 )
-from kici_gql.rules import run_reports
 from kici_gql.store import Tx, fleet, records
-from kici_gql.store import logs as log_store
 from kici_gql.store import runs as run_store
 from kici_gql.tables import Cluster, Liveness, Orchestrator, Surface
 
@@ -58,8 +57,7 @@ class Scribe:
         prepare = partial(
             _prepare, viewer=self.call.viewer, report=report, process_id=process_id, alone=alone
         )
-        await self.call.store.transaction(self.call.viewer.org_id, prepare, patient=True)
-        done = await orchestrators.connect(self.call, report, held_by=process_id)
+        done = await orchestrators.connect(self.call, report, held_by=process_id, before=prepare)
         self.connection_id = done.result["connection_id"]
         self.orchestrator_id = done.result["orchestrator_id"]
         self.cluster_name = done.result["cluster_name"]
@@ -174,10 +172,8 @@ class Scribe:
             orchestrator_id=self.orchestrator_id,
             agent_ids=[agent.agent_id for agent in inventory.agents],
         )
-        await self.call.store.transaction(self.call.viewer.org_id, make_way, patient=True)
-        await orchestrators.report_inventory(
-            self.call, shapes.Refitting(self.connection_id, inventory.scalers, inventory.agents)
-        )
+        refitting = shapes.Refitting(self.connection_id, inventory.scalers, inventory.agents)
+        await orchestrators.report_inventory(self.call, refitting, before=make_way)
         values = {"role": inventory.role, **host_columns(inventory.host)}
         if inventory.version != UNKNOWN:
             values["version"] = inventory.version
@@ -316,11 +312,11 @@ def _take_all(tx: Tx, call: Call, orchestrator_id: str, effects: Sequence[Tell |
     row = records.by_id(tx.connection, Orchestrator, tx.org_id, orchestrator_id)
     if row is None:
         raise NotFound("the orchestrator is gone")
-    for told, lines in _turns(effects):
-        for reports in _apart(told):
+    for told, lines in turns(effects):
+        for reports in apart(told, tx.now):
             runs.take(tx, row.cluster_id, reports)
         if lines:
-            parts = _numbered(tx, row.cluster_id, lines)
+            parts = numbered(tx, row.cluster_id, lines)
             logs.take(tx, row.cluster_id, parts, call.settings.max_run_log_bytes)
     return {"object_id": row.id}
 
@@ -332,54 +328,3 @@ def _restore(tx: Tx, call: Call, orchestrator_id: str, lines: Lines) -> Result:
     part = shapes.Part(lines.run_id, lines.job_id, lines.step, 0, lines.lines)
     logs.restore(tx, row.cluster_id, part, call.settings.max_run_log_bytes)
     return {"object_id": row.id}
-
-
-def _turns(effects: Iterable[Tell | Print]) -> Iterator[tuple[list[Run], list[Lines]]]:
-    """Reports first, then the lines that came until the next report: a line never comes before its job."""
-    told: list[Run] = []
-    lines: list[Lines] = []
-    for effect in effects:
-        if isinstance(effect, Print):
-            lines.append(effect.lines)
-            continue
-        if lines:
-            yield told, lines
-            told, lines = [], []
-        told.extend(effect.runs)
-    yield told, lines
-
-
-def _apart(told: Iterable[Run]) -> Iterator[list[Run]]:
-    """Reports that can be taken at once: well-formed, and each run once."""
-    page: dict[str, Run] = {}
-    for run in told:
-        try:
-            run_reports.check_runs([run])
-        except KiciError as error:
-            logger.warning("a report of a run was not taken: %s", error.message)
-            continue
-        if run.run_id in page or len(page) == run_reports.MAX_RUNS:
-            yield list(page.values())
-            page = {}
-        page[run.run_id] = run
-    if page:
-        yield list(page.values())
-
-
-def _numbered(tx: Tx, cluster_id: str, lines: Iterable[Lines]) -> list[shapes.Part]:
-    """The lines behind those that are stored. The wire doesn't number them, and a link never sends one twice."""
-    parts: dict[tuple[str, str, int], shapes.Part] = {}
-    gathered = list(lines)
-    known = run_store.by_external_ids(tx.connection, cluster_id, {each.run_id for each in gathered})
-    jobs = run_store.jobs_of(tx.connection, [row.id for row in known.values()])
-    for each in gathered:
-        run = known.get(each.run_id)
-        job = jobs.get((run.id, each.job_id)) if run is not None else None
-        if job is None:
-            continue
-        key = (each.run_id, each.job_id, each.step)
-        if key not in parts:
-            first = log_store.total_lines(tx.connection, job.id, each.step)
-            parts[key] = shapes.Part(*key, first)
-        parts[key].lines.extend(each.lines)
-    return list(parts.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -370,6 +371,21 @@ async def test_a_clock_far_ahead_does_not_cost_the_list(relay: Relay) -> None:
     await link.introduce()
     assert (await workflow_named(relay.world, "nightly")).last_triggered_at is None
     await link.hang_up()
+
+
+async def test_a_clock_far_ahead_does_not_outweigh_what_is_told_later(relay: Relay) -> None:
+    about = {"type": "execution.status", "runId": str(uuid.uuid4()), "workflowName": "build"}
+    far = 4_000_000_000_000
+    async with relay.link() as link:
+        link.say(
+            about | {"status": "running", "timestamp": far, "startedAt": far, "completedAt": far, "ref": "a"}
+        )
+        row = await one(relay.world, Run, branch="a")
+        assert row.queued_at == row.updated_at
+        assert (row.started_at, row.completed_at) == (None, None)
+        relay.world.clock.advance(1)  # type: ignore[attr-defined]
+        link.say(about | {"status": "running", "timestamp": far, "ref": "b"})
+        await one(relay.world, Run, branch="b")
 
 
 async def test_a_refusal_is_the_commands_answer(relay: Relay) -> None:
