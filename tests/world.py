@@ -48,8 +48,8 @@ def secret_of(scope: TokenScope | str, org: str = "default") -> str:
 class Clock:
     """Stands still until a test moves it."""
 
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=UTC)
+    def __init__(self, moment: datetime = datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=UTC)) -> None:
+        self.moment = moment
 
     def __call__(self) -> datetime:
         return self.moment

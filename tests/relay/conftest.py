@@ -1,10 +1,17 @@
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
 from kici_gql.relay import endpoint as endpoint_module
 from tests.relay.live import Relay
-from tests.world import World
+from tests.world import Clock, World
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The day after the captures: what they tell has happened."""
+    return Clock(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -61,3 +61,17 @@ def test_who_pushed_is_who_triggered_unless_somebody_asked(told: dict[str, str],
     run = telemetry.read_execution_status({"runId": RUN, "status": "pending"} | told)
     assert run is not None
     assert run.triggered_by == name
+
+
+@pytest.mark.parametrize(("word", "kept"), [("pending", False), ("queued", False), ("skipped", True)])
+def test_a_job_that_waits_for_others_has_no_id_yet(word: str, kept: bool) -> None:
+    """It starts under another one, and the first would stay behind, waiting for ever."""
+    waits = f"needs-pending-test-{JOB}"
+    jobs = [{"jobId": JOB, "jobName": "compile", "status": "running"}, {"jobId": waits, "status": word}]
+    replayed = status("running", 2, 1) | {"jobs": jobs}
+    player = ready()
+    player.say({"type": "state.replay", "messageId": "m", "runs": [replayed], "timestamp": NOON})
+    assert {job for _, job in player.book.jobs} == ({JOB, waits} if kept else {JOB})
+    assert {job.job_id for job in telemetry.read_detail(RUN, {"jobs": jobs}).jobs} == (
+        {JOB, waits} if kept else {JOB}
+    )

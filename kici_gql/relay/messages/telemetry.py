@@ -219,15 +219,34 @@ def read_step_status(body: Body) -> Run | None:
     return Run(run_id=run_id, at=at, jobs=[job])
 
 
-def read_detail(run_id: str, body: Body) -> Run:
-    """The answer to `dashboard.run.detail`: jobs with steps, as old as a replay."""
+_PLACEHOLDER = "needs-pending-"
+
+
+def _listed_jobs(body: Body, *, over: bool = False) -> dict[str, tuple[Job, Body]]:
+    """The jobs of a list, by id, each with what it was read from.
+
+    Without those that wait for others, unless the run is `over`: their ids are placeholders, and a job that starts gets
+    another one. A placeholder that ends is a job that never started.
+    """
     jobs = {}
     for each in values.items(body.get("jobs"), MAX_JOBS):
         job_id = values.name(each.get("jobId"))
-        if job_id is not None:
-            jobs[job_id] = _job(each, job_id)
-            jobs[job_id].steps.extend(_detailed_steps(each))
-    return Run(run_id=run_id, at=REPLAYED_AT, jobs=list(jobs.values()))
+        if job_id is None:
+            continue
+        job = _job(each, job_id)
+        ended = over or (job.status is not None and merging.is_final(job.status))
+        if ended or not job_id.startswith(_PLACEHOLDER):
+            jobs[job_id] = job, each
+    return jobs
+
+
+def read_detail(run_id: str, body: Body) -> Run:
+    """The answer to `dashboard.run.detail`: jobs with steps, as old as a replay."""
+    jobs = []
+    for job, each in _listed_jobs(body).values():
+        job.steps.extend(_detailed_steps(each))
+        jobs.append(job)
+    return Run(run_id=run_id, at=REPLAYED_AT, jobs=jobs)
 
 
 def _detailed_steps(job: Body) -> list[Step]:
@@ -291,10 +310,6 @@ def _replayed(body: Body) -> Run | None:
     if run_id is None:
         return None
     run = _run(body, run_id, REPLAYED_AT)
-    jobs = {}
-    for each in values.items(body.get("jobs"), MAX_JOBS):
-        job_id = values.name(each.get("jobId"))
-        if job_id is not None:
-            jobs[job_id] = _job(each, job_id)
-    run.jobs.extend(jobs.values())
+    over = run.status is not None and merging.is_final(run.status)
+    run.jobs.extend(job for job, _ in _listed_jobs(body, over=over).values())
     return run
