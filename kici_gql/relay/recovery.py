@@ -24,6 +24,8 @@ logger = logging.getLogger("kici_gql.relay")
 SETTLES_SECONDS = 3.0
 """How long a replay, or the last lines of a job, may trail behind what announces them."""
 MAX_RUNS = 20
+MAX_LOGS = 1000
+"""How many logs are asked for over one link."""
 MAX_TRIES = 2
 """How often one log is asked for in the life of the process: it comes whole, and one that is too large ends the link."""
 _MAX_REMEMBERED = 10_000
@@ -33,11 +35,11 @@ class Tries:
     """Which logs were asked for, by all links of the process."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str, int], int] = {}
+        self._made: dict[tuple[str, str, str, int], int] = {}
 
-    def may(self, run_id: str, job_id: str, step: int) -> bool:
+    def may(self, orchestrator_id: str, run_id: str, job_id: str, step: int) -> bool:
         """Whether to try; counts as a try."""
-        key = (run_id, job_id, step)
+        key = (orchestrator_id, run_id, job_id, step)
         made = self._made.pop(key, 0)
         self._made[key] = made + 1
         if len(self._made) > _MAX_REMEMBERED:
@@ -62,6 +64,7 @@ class Recovery:
         self._start = start
         self._tries = tries
         self._awaited: set[str] = set()
+        self._logs = 0
 
     async def begin(self) -> None:
         """Before anything that the link tells is written: look for runs that go on, and for others after the replay."""
@@ -104,8 +107,11 @@ class Recovery:
 
     async def _restore(self, run_id: str, job: Job) -> None:
         for step in job.steps:
-            if not self._tries.may(run_id, job.job_id, step.number):
+            if self._logs == MAX_LOGS:
+                return
+            if not self._tries.may(self._scribe.orchestrator_id, run_id, job.job_id, step.number):
                 continue
+            self._logs += 1
             wanted = request("dashboard.step.logs", runId=run_id, jobId=job.job_id, stepIndex=step.number)
             outcome = await self._ask(wanted)
             if isinstance(outcome, Answered):

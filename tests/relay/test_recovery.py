@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kici_gql.relay import recovery
+from kici_gql.relay.messages import telemetry
 from kici_gql.relay.recovery import MAX_TRIES, Tries
 from kici_gql.store import logs
 from kici_gql.store.logs import Wanted
@@ -161,5 +162,27 @@ async def test_an_odd_answer_costs_nothing(relay: Relay, answer: dict[str, Any])
 
 def test_a_log_is_not_asked_for_for_ever() -> None:
     tries = Tries()
-    assert [tries.may(RUN, JOB, 0) for _ in range(MAX_TRIES + 2)] == [True] * MAX_TRIES + [False] * 2
-    assert tries.may(RUN, JOB, 1)
+    tried = [tries.may("orc_1", RUN, JOB, 0) for _ in range(MAX_TRIES + 2)]
+    assert tried == [True] * MAX_TRIES + [False] * 2
+    assert tries.may("orc_1", RUN, JOB, 1)
+    assert tries.may("orc_2", RUN, JOB, 0), "nobody else can use them up"
+
+
+async def test_one_that_tells_of_steps_without_end_is_asked_for_some(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "MAX_LOGS", 5)
+    monkeypatch.setattr(telemetry, "MAX_DETAILED_STEPS", 8)
+    async with relay.link() as first:
+        for frame in (run("running", 1), job("running", 2), step(0, "running", 3)):
+            first.say(frame)
+        await until(lambda: steps_are(relay, ["RUNNING"]))
+    second = Link(relay)
+    second.answers["dashboard.run.detail"] = detail("success", *["success"] * 20)
+    second.answers["dashboard.step.logs"] = whole("a")
+    await second.introduce()
+    await until(lambda: steps_are(relay, ["SUCCESS"] * 8))
+    await until(lambda: has_lines(relay, 1, 4))
+    second.say(run("success", 9))
+    await second.hang_up()
+    assert len(second.asked("dashboard.step.logs")) == 5

@@ -21,6 +21,7 @@ from kici_gql.tables import JobStatus, RunStatus, StepStatus
 REPLAYED_AT = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_REPLAYED_RUNS = 10_000
 MAX_JOBS = run_reports.MAX_JOBS
+MAX_DETAILED_STEPS = 5000
 MAX_LINES = 5000
 MAX_WHOLE_LOG = 100_000
 
@@ -242,9 +243,10 @@ def _listed_jobs(body: Body, *, over: bool = False) -> dict[str, tuple[Job, Body
 
 def read_detail(run_id: str, body: Body) -> Run:
     """The answer to `dashboard.run.detail`: jobs with steps, as old as a replay."""
-    jobs = []
+    jobs, room = [], MAX_DETAILED_STEPS
     for job, each in _listed_jobs(body).values():
-        job.steps.extend(_detailed_steps(each))
+        job.steps.extend(_detailed_steps(each)[:room])
+        room -= len(job.steps)
         jobs.append(job)
     return Run(run_id=run_id, at=REPLAYED_AT, jobs=jobs)
 
