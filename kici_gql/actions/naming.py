@@ -39,6 +39,19 @@ def cluster_for(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster:
     return cluster
 
 
+def home_of(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster | None:
+    """The cluster that `cluster_for` will answer, as far as it is there already. Changes nothing."""
+    name = report.cluster_name or (viewer.cluster_name and orgs.binding(tx.connection, viewer.token_id))
+    home = None
+    if name is not None:
+        home = (
+            fleet.cluster_named(tx.connection, tx.org_id, name)
+            or fleet.cluster_pending(tx.connection, tx.org_id, name)
+            or formerly(tx, name)
+        )
+    return home or fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+
+
 def rename(tx: Tx, cluster: Cluster, name: str) -> Cluster:
     """The new name takes effect: ids and history stay, tokens bound to the old name follow."""
     settings.remember_name(tx.connection, tx.org_id, cluster.name, cluster.id, tx.now)

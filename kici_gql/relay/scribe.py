@@ -237,9 +237,7 @@ def _prepare(tx: Tx, viewer: Viewer, report: shapes.Connecting, process_id: str,
 
     Nothing with those of a cluster that the token does not belong to: they will be refused.
     """
-    cluster = fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
-    if cluster is None and report.cluster_name is not None:
-        cluster = fleet.cluster_named(tx.connection, tx.org_id, report.cluster_name)
+    cluster = naming.home_of(tx, viewer, report)
     if cluster is None or not naming.belongs(tx.connection, viewer, cluster):
         return
     _adopt(tx, cluster.id, report, lambda row: _is_held(row, process_id, alone=alone))

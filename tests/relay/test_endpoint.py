@@ -186,6 +186,25 @@ async def test_a_stranger_of_the_same_name_costs_nobody_its_place(any_relay: Rel
         assert cluster.name == "renamed"
 
 
+async def test_a_stranger_that_had_a_cluster_of_its_own_leaves_no_ghosts_where_it_is_now(
+    any_relay: Relay, clock: Clock
+) -> None:
+    world = any_relay.world
+    async with any_relay.link(instanceId="first"):
+        pass
+    clock.advance(1)
+    async with any_relay.link(instanceId="stranger", clusterId="another", clusterName="own"):
+        pass
+    await until_offline(world, 2)
+    for number, instance in enumerate(("moved", "again", "once-more")):
+        async with any_relay.link(instanceId=instance, clusterId="another"):
+            await one(world, Orchestrator, instance_id=instance, liveness=Liveness.ONLINE)
+        await until_offline(world, 3)
+        clock.advance(number)
+    rows = {row.instance_id for row in await world.rows(Orchestrator)}
+    assert rows == {"first", "stranger", "once-more"}
+
+
 async def until_offline(world: World, number: int) -> None:
     async def gone() -> bool:
         return len(await world.rows(Orchestrator, liveness=Liveness.OFFLINE)) == number
