@@ -84,21 +84,23 @@ function securityPolicy({ settings, writes }) {
 
 function environments({ nodes }) {
   if (nodes.length === 0) return emptyState("No environments", "The cluster’s configuration names none.");
+  const scoped = nodes.some((each) => each.secretScopes);
   return table(
-    ["Name", "Type", "Protection rules", "Variables", "Secrets"],
+    ["Name", "Type", "Protection rules", "Variables", ...(scoped ? ["Secrets"] : [])],
     nodes.map((each) => [
       [title(each.name), " ", !each.enabled && badge("disabled", "outline")],
       [each.type, each.globPattern && h("div", { class: "quiet" }, name(each.globPattern))],
       each.protectionRules?.length ? each.protectionRules.map(({ type, description }) => h("div", null, words(type), description && h("span", { class: "quiet" }, " ", name(description)))) : names(each.protectionRules),
       names(each.variableNames),
-      names(each.secretScopes),
+      ...(scoped ? [names(each.secretScopes)] : []),
     ]),
   );
 }
 
 function secretScopes({ nodes }) {
   if (nodes.length === 0) return emptyState("No secret scopes", "The cluster’s configuration names none.");
-  return table(["Scope", "Secrets", "May be used by"], nodes.map((scope) => [title(scope.name), names(scope.secretNames), names(scope.bindings)]));
+  const bound = nodes.some((scope) => scope.bindings);
+  return table(["Scope", "Secrets", ...(bound ? ["May be used by"] : [])], nodes.map((scope) => [title(scope.name), names(scope.secretNames), ...(bound ? [names(scope.bindings)] : [])]));
 }
 
 function deadLetters({ nodes }, context) {
