@@ -17,7 +17,7 @@ def cluster_for(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster:
     the answer of the connect carries the present one. Only then does the cluster's key count: it is how a rename on
     the orchestrator's own host is noticed, while a sibling that was not restarted still says the old name.
     """
-    bound = viewer.cluster_name and (orgs.binding(tx.connection, viewer.token_id) or viewer.cluster_name)
+    bound = _bound(tx, viewer)
     name = report.cluster_name or bound
     if name is None:
         return _unnamed(tx, report)
@@ -41,7 +41,7 @@ def cluster_for(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster:
 
 def home_of(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster | None:
     """The cluster that `cluster_for` will answer, as far as it is there already. Changes nothing."""
-    name = report.cluster_name or (viewer.cluster_name and orgs.binding(tx.connection, viewer.token_id))
+    name = report.cluster_name or _bound(tx, viewer)
     home = None
     if name is not None:
         home = (
@@ -50,6 +50,11 @@ def home_of(tx: Tx, viewer: Viewer, report: reports.Connect) -> Cluster | None:
             or formerly(tx, name)
         )
     return home or fleet.cluster_of_key(tx.connection, tx.org_id, report.cluster_key)
+
+
+def _bound(tx: Tx, viewer: Viewer) -> str | None:
+    """The name that the token is bound to by now; None for one that may speak for any cluster."""
+    return viewer.cluster_name and (orgs.binding(tx.connection, viewer.token_id) or viewer.cluster_name)
 
 
 def rename(tx: Tx, cluster: Cluster, name: str) -> Cluster:

@@ -16,6 +16,8 @@ from kici_gql.tables import Surface
 MAX_ITEMS = 1000
 MAX_DETAILED = 50
 """Environments that are asked about one by one; of those beyond, only what the list says is known."""
+DETAILS_SECONDS = 5.0
+"""How long they are asked about: the list itself must not be late because there are many."""
 MAX_SECRETS = 5000
 DEAD_LETTERS = 200
 
@@ -74,9 +76,11 @@ class LinkAsker:
         listed = await self._answer(request("dashboard.contexts.list"))
         contexts = list(values.items(listed.get("contexts"), MAX_ITEMS))
         details: list[dict[str, Any]] = [{} for _ in contexts]
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + DETAILS_SECONDS
         for each, found in zip(contexts[:MAX_DETAILED], details, strict=False):
             for name, (type_, read) in _DETAILS.items():
-                if not values.is_uuid(each.get("id")):
+                if not values.is_uuid(each.get("id")) or loop.time() >= ends_at:
                     continue
                 outcome = await self._ask(request(type_, contextId=each["id"]))
                 if isinstance(outcome, Answered):

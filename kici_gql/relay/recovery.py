@@ -76,18 +76,18 @@ class Recovery:
         for run in runs:
             if run.run_id in self._awaited and run.status is not None and merging.is_final(run.status):
                 self._awaited.discard(run.run_id)
-                self._start(self._recover([run.run_id]))
+                self._start(self._recover_soon(run.run_id))
 
     async def _look(self, goes_on: list[str]) -> None:
         await asyncio.sleep(SETTLES_SECONDS)
         bare = await self._scribe.runs_without_steps(MAX_RUNS)
-        await self._recover_all(list(dict.fromkeys([*goes_on, *bare]))[:MAX_RUNS])
+        await self._recover(list(dict.fromkeys([*goes_on, *bare]))[:MAX_RUNS])
+
+    async def _recover_soon(self, run_id: str) -> None:
+        await asyncio.sleep(SETTLES_SECONDS)
+        await self._recover([run_id])
 
     async def _recover(self, run_ids: list[str]) -> None:
-        await asyncio.sleep(SETTLES_SECONDS)
-        await self._recover_all(run_ids)
-
-    async def _recover_all(self, run_ids: list[str]) -> None:
         for run_id in run_ids:
             if not values.is_uuid(run_id):
                 continue

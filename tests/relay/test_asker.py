@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kici_gql.errors import Unavailable
+from kici_gql.relay import asker
 from kici_gql.relay.asker import LinkAsker, protection_rules
 from kici_gql.relay.messages.answers import Answered, Outcome, Refusal, Refused
 from kici_gql.relay.messages.introduction import Capabilities
@@ -60,6 +61,20 @@ async def test_an_environment_that_is_not_answered_for_is_told_as_far_as_it_is_k
     assert seen.count("dashboard.contexts.get") == asked
 
 
+async def test_a_long_list_is_not_late_for_its_details(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asker, "DETAILS_SECONDS", 0.0)
+    contexts = ENVIRONMENT_ANSWERS["dashboard.environments.list"]["environments"] * 3
+    seen: list[str] = []
+
+    async def ask(request: Request) -> Outcome:
+        seen.append(request.kind.type)
+        return Answered({"contexts": contexts})
+
+    told = await LinkAsker(ask, Capabilities, lambda: ()).ask(Surface.ENVIRONMENTS)
+    assert len(told["items"]) == 3
+    assert seen == ["dashboard.contexts.list"]
+
+
 async def test_who_asks_for_the_same_shares_an_answer_that_is_newer_than_the_question() -> None:
     asked: list[asyncio.Future[Outcome]] = []
 
@@ -67,10 +82,10 @@ async def test_who_asks_for_the_same_shares_an_answer_that_is_newer_than_the_que
         asked.append(asyncio.get_running_loop().create_future())
         return await asked[-1]
 
-    asker = LinkAsker(ask, Capabilities, lambda: ())
+    shared = LinkAsker(ask, Capabilities, lambda: ())
 
     def look() -> asyncio.Task[Any]:
-        return asyncio.create_task(asker.ask(Surface.SECRET_SCOPES))
+        return asyncio.create_task(shared.ask(Surface.SECRET_SCOPES))
 
     early = [look() for _ in range(3)]
     await asyncio.sleep(0.01)
