@@ -17,8 +17,8 @@ from kici_gql.errors import (
     VersionConflict,
 )
 from kici_gql.rules.workflows import InputType
-from kici_gql.tables import Command, CommandState, Run, RunStatus, Workflow
-from tests.running import Cluster, cluster, declared, run_of
+from kici_gql.tables import Command, CommandState, JobStatus, Run, RunStatus, Workflow
+from tests.running import Cluster, cluster, declared, job_of, run_of
 from tests.world import Clock, World
 
 
@@ -234,6 +234,17 @@ async def test_cancelling(any_world: World) -> None:
         await wishes.cancel(call, run_id, False, None)
     with pytest.raises(NotFound):
         await wishes.cancel(call, "run_nobody", False, None)
+
+
+async def test_a_run_that_was_told_to_have_ended_can_be_cancelled_while_a_job_runs(any_world: World) -> None:
+    home = await cluster(any_world)
+    jobs = [job_of("one", JobStatus.FAILED), job_of("two", JobStatus.RUNNING)]
+    [run_id] = await home.report(run_of(status=RunStatus.FAILED, jobs=jobs))
+    call = any_world.call("OPERATOR")
+    assert (await wishes.cancel(call, run_id, False, None)).result["command_id"]
+    await home.report(run_of(jobs=[job_of("two", JobStatus.CANCELLED)]))
+    with pytest.raises(Conflict, match="has ended"):
+        await wishes.cancel(call, run_id, False, None)
 
 
 async def test_running_again(any_world: World) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from kici_gql.store import migrations
-from kici_gql.tables import Agent, Orchestrator, table_of
+from kici_gql.tables import Agent, JobFigures, Orchestrator, table_of
 from tests.conftest import POSTGRES, postgres
 
 
@@ -128,6 +128,41 @@ async def test_figures_of_agents_survive_their_move(empty_url: str) -> None:
         assert await connection.run_sync(differences) == []
         with pytest.raises(IntegrityError):
             await connection.exec_driver_sql("UPDATE agent SET max_concurrency = 0")
+    await engine.dispose()
+
+
+def fill_0008(connection: Connection) -> None:
+    """A run that goes on and one that has ended, each with a job of either kind, all of them counted."""
+    fill_0001(connection)
+    settings = migrations.config()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "0008")
+    metadata = MetaData()
+    metadata.reflect(connection)
+    parents = {"org_id": "org_1", "cluster_id": "clu_1", "stamps": {}, "revision": 1}
+    runs = [
+        {**parents, "id": run, "external_id": run, "workflow_name": "w", "status": status, "status_by_server": False,
+         "inputs": {}, "queued_at": NOW, "updated_at": NOW, "duration_order_ms": -1, "log_bytes": 0}
+        for run, status in (("run_on", "RUNNING"), ("run_over", "CANCELLED"))
+    ]  # fmt: skip
+    jobs = [
+        {**parents, "id": f"{run['id']}{status}", "run_id": run["id"], "external_id": status, "name": "j",
+         "status": status, "runs_on": []}
+        for run in runs for status in ("QUEUED", "RUNNING", "SUCCESS")
+    ]  # fmt: skip
+    figures = [{"org_id": "org_1", "queued": 2, "running": 2}]
+    for name, rows in {"run": runs, "job": jobs, "job_figures": figures}.items():
+        connection.execute(insert(metadata.tables[name]), rows)
+
+
+async def test_jobs_of_runs_that_had_ended_count_no_more(empty_url: str) -> None:
+    engine = create_async_engine(empty_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(fill_0008)
+    await migrations.upgrade(empty_url)
+    async with engine.begin() as connection:
+        [figures] = (await connection.execute(select(table_of(JobFigures)))).all()
+        assert (figures.queued, figures.running) == (1, 1)
     await engine.dispose()
 
 
