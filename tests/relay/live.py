@@ -25,6 +25,16 @@ async def until(true: Callable[[], Awaitable[Any]]) -> Any:
     return found
 
 
+async def one(world: World, model: Any, **equal: Any) -> Any:
+    """The first row that is there."""
+    return await until(lambda: _first(world, model, equal))
+
+
+async def _first(world: World, model: Any, equal: dict[str, Any]) -> Any:
+    rows = await world.rows(model, **equal)
+    return rows[0] if rows else None
+
+
 class Relay:
     """The endpoint of a world."""
 

@@ -261,3 +261,9 @@ def details(name: str) -> Iterator[tuple[str, Frame]]:
         if each["requestId"] in asked
     }
     yield from found.items()
+
+
+def outcome(player: Player) -> Any:
+    """What came of the one question that was asked."""
+    [settled] = player.seen(Settle)
+    return settled.outcome
