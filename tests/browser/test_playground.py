@@ -42,6 +42,29 @@ def test_a_subscription_until_it_is_stopped(visit: Visit, org: Org) -> None:
         expect(page.locator("#result-bar")).to_contain_text("Stopped")
 
 
+# Requests wait until the test calls `release()`.
+_HELD_FETCH = """const fetchNow = window.fetch;
+window.fetch = (...given) => new Promise((release) => (window.release = release)).then(() => fetchNow(...given));"""
+
+
+def test_the_example_is_about_the_viewers_org_but_never_changes_under_a_cursor(
+    visit: Visit, org: Org
+) -> None:
+    page = visit("about:blank")
+    page.add_init_script(_HELD_FETCH)
+    page.goto("/playground")
+    field = page.get_by_label("GraphQL document")
+    page.evaluate("release()")
+    expect(field).to_have_value(_having(org.slug))
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    field.select_text()
+    page.evaluate("release()")
+    expect(page.locator("#schema")).not_to_contain_text("Reading the schema")
+    page.keyboard.insert_text("{ __typename }")
+    expect(field).to_have_value("{ __typename }")
+
+
 def test_walking_through_the_schema(visit: Visit, org: Org) -> None:
     page = visit("/playground")
     page.get_by_role("button", name="Subscription", exact=True).click()

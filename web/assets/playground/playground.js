@@ -131,9 +131,9 @@ function showFrame(answer, number) {
   if (follow) result.scrollTop = result.scrollHeight;
 }
 
-/** The examples are about the viewer's org; the one that stands there untouched, too. */
+/** The examples are about the viewer's org; the one that stands there, too, unless somebody is about to change it. */
 function orgIs(slug) {
-  const untouched = document_.field.value === EXAMPLES[0].document(org);
+  const untouched = document_.field.value === EXAMPLES[0].document(org) && document.activeElement !== document_.field;
   org = slug;
   if (untouched) document_.set(EXAMPLES[0].document(org));
 }
